@@ -1,0 +1,54 @@
+"""Runs migrations: online only, on the connection or the URL that the caller hands over."""
+
+import asyncio
+from typing import Any
+
+from sqlalchemy import Connection, pool, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from alembic import context
+from backend_hub.settings import get_settings
+from backend_hub.tables import metadata
+
+MIGRATION_LOCK = 7_205_431_120_231
+"""Advisory lock: of several hubs that start at once, one migrates and the others wait."""
+
+
+def migrate(connection: Connection) -> None:
+    # A migration that waits behind a long read would queue every query behind itself.
+    connection.execute(text("SET lock_timeout = '5s'"))
+    connection.execute(text("SET statement_timeout = 0"))
+    connection.commit()
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        compare_type=True,
+        compare_server_default=True,
+        transaction_per_migration=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def locked(connection: Connection) -> None:
+    connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+    connection.commit()
+    try:
+        migrate(connection)
+    finally:
+        connection.rollback()
+        connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
+        connection.commit()
+
+
+async def run(url: str) -> None:
+    engine = create_async_engine(url, poolclass=pool.NullPool)
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(locked)
+    finally:
+        await engine.dispose()
+
+
+attributes: dict[str, Any] = context.config.attributes
+asyncio.run(run(attributes.get("url") or get_settings().database_url))

@@ -1,0 +1,111 @@
+"""Who may do what: one row a route. A route without a row stops the program from starting.
+
+`audience` is who the route is for; `author` means that members pass the route and the service
+then asks whether the thing is theirs. `scope` is what the token must hold.
+"""
+
+from typing import Literal, NamedTuple
+
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, iter_route_contexts
+
+from backend_hub.errors import ConfigurationError
+
+Audience = Literal["anyone", "member", "author", "reviewer", "moderator", "admin"]
+
+
+class Access(NamedTuple):
+    audience: Audience
+    scope: str | None = None
+
+
+ANYONE = Access("anyone")
+ADMIN_OF_TOPICS = Access("admin", "topics:write")
+ADMIN_OF_USERS = Access("admin", "users:admin")
+
+ACCESS: dict[str, Access] = {
+    # health, keys and signing in
+    "live": ANYONE,
+    "ready": ANYONE,
+    "read_jwks": ANYONE,
+    "register": ANYONE,
+    "issue_token": ANYONE,
+    "sign_out": Access("member"),
+    # people
+    "read_me": Access("member"),
+    "update_me": Access("author", "users:write"),
+    "read_user": ANYONE,
+    "list_posts_by": ANYONE,
+    "list_accounts": ADMIN_OF_USERS,
+    "read_account": ADMIN_OF_USERS,
+    "update_account": ADMIN_OF_USERS,
+    # topics and tags
+    "list_topics": ANYONE,
+    "create_topic": ADMIN_OF_TOPICS,
+    "read_topic": ANYONE,
+    "update_topic": ADMIN_OF_TOPICS,
+    "delete_topic": ADMIN_OF_TOPICS,
+    "add_maintainer": ADMIN_OF_TOPICS,
+    "remove_maintainer": ADMIN_OF_TOPICS,
+    "list_tags": ANYONE,
+    "read_tag": ANYONE,
+    "update_tag": ADMIN_OF_TOPICS,
+    # what all posts share
+    "read_post": ANYONE,
+    "vote": Access("member", "posts:write"),
+    "add_bookmark": Access("member", "posts:write"),
+    "remove_bookmark": Access("member", "posts:write"),
+    "list_bookmarks": Access("member"),
+    "list_comments": ANYONE,
+    "create_comment": Access("member", "posts:write"),
+    "read_comment": ANYONE,
+    "update_comment": Access("author", "posts:write"),
+    "delete_comment": Access("author", "posts:write"),
+    "list_revisions": ANYONE,
+    "read_revision": ANYONE,
+    "diff_revisions": ANYONE,
+    "list_contributors": ANYONE,
+    "list_events": ANYONE,
+    # resources
+    "list_resources": ANYONE,
+    "add_resource": Access("member", "resources:write"),
+    "read_resource": ANYONE,
+    "edit_resource": Access("author", "resources:write"),
+    "delete_resource": Access("author", "resources:write"),
+    "restore_resource": Access("author", "resources:write"),
+    "restore_resource_revision": Access("author", "resources:write"),
+}
+
+
+def _scopes(dependant: Dependant) -> set[str]:
+    """Every scope that the route's security dependencies ask for."""
+    scopes = set(dependant.own_oauth_scopes or [])
+    for below in dependant.dependencies:
+        scopes |= _scopes(below)
+    return scopes
+
+
+def _demands_sign_in(dependant: Dependant) -> bool:
+    return any(
+        getattr(below.call, "__name__", "") == "current_actor" or _demands_sign_in(below)
+        for below in dependant.dependencies
+    )
+
+
+def check(app: FastAPI) -> None:
+    """Hold the routes against the table; raises ConfigurationError when they differ."""
+    routes = [
+        context.original_route
+        for context in iter_route_contexts(app.routes)
+        if isinstance(context.original_route, APIRoute) and context.original_route.include_in_schema
+    ]
+    names = [route.name for route in routes]
+    if wrong := {name for name in names if names.count(name) > 1} | set(ACCESS) ^ set(names):
+        raise ConfigurationError(f"access.py and the routes differ: {', '.join(sorted(wrong))}")
+    for route in routes:
+        rule = ACCESS[route.name]
+        scopes = {rule.scope} if rule.scope else set()
+        signed_in = rule.audience != "anyone"
+        if _scopes(route.dependant) != scopes or _demands_sign_in(route.dependant) != signed_in:
+            raise ConfigurationError(f"{route.name} does not ask for what access.py says")

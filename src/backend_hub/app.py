@@ -1,0 +1,153 @@
+"""The application: its lifespan, its layers, its routers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from backend_hub import access, health
+from backend_hub.auth import router as auth
+from backend_hub.auth.dependencies import account_of
+from backend_hub.auth.keys import load_key_ring
+from backend_hub.auth.tokens import TokenService
+from backend_hub.contributions import router as contributions
+from backend_hub.db import Database
+from backend_hub.http import idempotency, problems
+from backend_hub.http.context import RequestContextMiddleware
+from backend_hub.http.etag import ETagMiddleware
+from backend_hub.http.openapi import build_openapi
+from backend_hub.http.rate_limits import RateLimitMiddleware
+from backend_hub.http.security_headers import SecurityHeadersMiddleware
+from backend_hub.posts import router as posts
+from backend_hub.questions import router as questions
+from backend_hub.resources import router as resources
+from backend_hub.search import router as search
+from backend_hub.settings import Settings, get_settings
+from backend_hub.site import router as site
+from backend_hub.topics import router as topics
+from backend_hub.users import router as users
+
+log = structlog.get_logger(__name__)
+
+PURGE_INTERVAL = 3_600
+"""Seconds between two purges of expired idempotency keys."""
+EXPOSED_HEADERS = (
+    *("ETag", "Link", "Location", "Retry-After", "X-Request-ID", "Idempotency-Replayed"),
+    *("RateLimit", "RateLimit-Policy"),
+    *("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
+)
+
+# Routes are matched in order: the ones asked for most come first.
+ROUTERS: tuple[APIRouter, ...] = (
+    questions.router,
+    questions.answers,
+    resources.router,
+    search.router,
+    posts.router,
+    posts.comments,
+    posts.bookmarks,
+    posts.events,
+    contributions.router,
+    topics.topics,
+    topics.tags,
+    auth.router,
+    users.router,
+    posts.people,
+    users.accounts,
+)
+
+
+async def _purge_expired(database: Database) -> None:
+    while True:
+        await asyncio.sleep(PURGE_INTERVAL)
+        try:
+            async with database.transaction() as session:
+                await idempotency.purge_expired(session)
+        except (SQLAlchemyError, OSError):
+            log.warning("expired idempotency keys were not purged; will try again")
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    given: Database | None = getattr(app.state, "database", None)
+    database = given or Database(settings, settings.database_url)
+    app.state.database = database
+    async with database.transaction() as session:
+        keys = await load_key_ring(session, settings.secret_key.get_secret_value())
+    app.state.tokens = TokenService(keys, settings.issuer)
+    purge = asyncio.create_task(_purge_expired(database))
+    try:
+        yield
+    finally:
+        purge.cancel()
+        with suppress(asyncio.CancelledError):
+            await purge
+        if given is None:  # whoever handed one over closes it
+            await database.dispose()
+
+
+def _layers(settings: Settings) -> list[Middleware]:
+    """From the outside in."""
+    return [
+        Middleware(RequestContextMiddleware),
+        Middleware(SecurityHeadersMiddleware, https=settings.issuer.startswith("https://")),
+        Middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=EXPOSED_HEADERS,
+            max_age=600,
+        ),
+        Middleware(problems.ProblemMiddleware),
+        Middleware(TrustedHostMiddleware, allowed_hosts=settings.allowed_hosts),
+        Middleware(RateLimitMiddleware, settings=settings, identify=account_of),
+        Middleware(GZipMiddleware, minimum_size=2_000, compresslevel=1),
+        Middleware(ETagMiddleware),
+    ]
+
+
+def create_app(settings: Settings | None = None, database: Database | None = None) -> FastAPI:
+    """The whole service; a database handed over is used instead of one made from the settings."""
+    settings = settings or get_settings()
+    app = FastAPI(
+        title=settings.name,
+        version=version("backend-hub"),
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        middleware=_layers(settings),
+        generate_unique_id_function=lambda route: route.name,
+        max_body_size=settings.max_body_bytes,
+        redirect_slashes=False,
+    )
+    app.state.settings = settings
+    if database is not None:
+        app.state.database = database
+    problems.install(app)
+    api = APIRouter(prefix="/api/v1")
+    for router in ROUTERS:
+        api.include_router(router)
+    app.include_router(api)
+    app.include_router(health.router)
+    app.include_router(auth.well_known)
+    site.install(app)
+    access.check(app)
+    app.openapi = lambda: _openapi(app, settings)  # type: ignore[method-assign]
+    return app
+
+
+def _openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        app.openapi_schema = build_openapi(app, settings)
+    return app.openapi_schema

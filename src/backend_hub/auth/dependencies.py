@@ -1,0 +1,103 @@
+"""Who is asking: the security dependencies that every router uses."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request, Security
+from fastapi.security import OAuth2PasswordBearer, SecurityScopes
+from starlette.types import Scope
+
+from backend_hub.auth.actor import Actor
+from backend_hub.auth.scopes import SCOPES
+from backend_hub.auth.service import find_actor
+from backend_hub.auth.tokens import InvalidToken, TokenService
+from backend_hub.errors import Forbidden, Unauthorized
+from backend_hub.http.idempotency import IdempotencyKeyHeader, reserve
+from backend_hub.http.sessions import Session, get_database
+
+bearer = OAuth2PasswordBearer(
+    tokenUrl="/api/v1/auth/token",
+    refreshUrl="/api/v1/auth/token",
+    scopes=SCOPES,
+    auto_error=False,
+    scheme_name="hub",
+    description="Sign in with your name and password; leave client id and secret empty.",
+)
+
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="backend-hub"'}
+
+
+async def optional_actor(
+    request: Request, token: Annotated[str | None, Depends(bearer)]
+) -> Actor | None:
+    """The person behind the bearer token; None without one; raises InvalidToken for a bad one."""
+    # FastAPI caches a security dependency for each set of scopes; who it is depends on none.
+    known: Actor | None = getattr(request.state, "actor", None)
+    if known is not None:
+        return known
+    if token is None:
+        if "authorization" in request.headers:
+            raise InvalidToken("Send the access token as `Authorization: Bearer <token>`")
+        return None
+    tokens: TokenService = request.app.state.tokens
+    claims = tokens.verify(token)
+    async with get_database(request).reading() as session:
+        actor = await find_actor(session, claims)
+    if actor is None:
+        raise InvalidToken("The sign-in has ended")
+    request.state.actor = actor
+    return actor
+
+
+async def current_actor(
+    required: SecurityScopes, actor: Annotated[Actor | None, Depends(optional_actor)]
+) -> Actor:
+    """The signed-in person; raises Unauthorized, and Forbidden when a scope is missing."""
+    if actor is None:
+        raise Unauthorized("Send an access token", headers=CHALLENGE)
+    missing = [scope for scope in required.scopes if not actor.may(scope)]
+    if missing:
+        challenge = f'Bearer error="insufficient_scope", scope="{required.scope_str}"'
+        raise Forbidden(
+            f"This needs the scope {' '.join(missing)}", headers={"WWW-Authenticate": challenge}
+        )
+    return actor
+
+
+Viewer = Annotated[Actor | None, Depends(optional_actor)]
+SignedIn = Annotated[Actor, Security(current_actor)]
+ProfileOwner = Annotated[Actor, Security(current_actor, scopes=["users:write"])]
+Member = Annotated[Actor, Security(current_actor, scopes=["posts:write"])]
+ResourceAuthor = Annotated[Actor, Security(current_actor, scopes=["resources:write"])]
+QuestionAuthor = Annotated[Actor, Security(current_actor, scopes=["questions:write"])]
+Contributor = Annotated[Actor, Security(current_actor, scopes=["contributions:write"])]
+Reviewer = Annotated[Actor, Security(current_actor, scopes=["contributions:review"])]
+Moderator = Annotated[Actor, Security(current_actor, scopes=["posts:moderate"])]
+TopicEditor = Annotated[Actor, Security(current_actor, scopes=["topics:write"])]
+Admin = Annotated[Actor, Security(current_actor, scopes=["users:admin"])]
+
+
+async def _once(
+    request: Request,
+    session: Session,
+    actor: Annotated[Actor | None, Depends(optional_actor)],
+    key: IdempotencyKeyHeader = None,
+) -> None:
+    if key is not None:
+        address = request.client.host if request.client else "unknown"
+        await reserve(session, request, str(actor.id) if actor else address, key)
+
+
+Once = Annotated[None, Depends(_once, scope="function")]
+"""A creating POST: with an `Idempotency-Key` its retry gets the first answer."""
+
+
+def account_of(scope: Scope) -> str | None:
+    """The account whose valid token is on the request: what rate limits count against."""
+    for name, value in scope["headers"]:
+        if name == b"authorization" and value[:7].lower() == b"bearer ":
+            try:
+                tokens: TokenService = scope["app"].state.tokens
+                return str(tokens.verify(value[7:].decode("latin-1")).subject)
+            except InvalidToken:
+                return None
+    return None

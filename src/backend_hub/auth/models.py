@@ -1,0 +1,47 @@
+"""Signing keys, sign-ins and their refresh tokens. No usable secret is stored in the clear."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Column, LargeBinary
+from sqlmodel import Field, SQLModel
+
+from backend_hub.db import UTCDateTime, created_at_field, id_field, timestamp_field
+
+
+class SigningKey(SQLModel, table=True):
+    """An RSA key pair; the private half is encrypted with the hub's secret key."""
+
+    __tablename__ = "signing_keys"
+
+    kid: str = Field(primary_key=True, max_length=64)
+    private_pem: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    public_pem: str = Field(max_length=2_000)
+    created_at: datetime = created_at_field()
+    retired_at: datetime | None = timestamp_field()
+
+
+class TokenFamily(SQLModel, table=True):
+    """One sign-in and every refresh token that came of it; they die together."""
+
+    __tablename__ = "token_families"
+
+    id: UUID = id_field()
+    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE", index=True)
+    scope: str = Field(max_length=1_000)
+    created_at: datetime = created_at_field()
+    expires_at: datetime = Field(sa_type=UTCDateTime)
+    revoked_at: datetime | None = timestamp_field()
+
+
+class RefreshToken(SQLModel, table=True):
+    """One refresh token, known only by its SHA-256."""
+
+    __tablename__ = "refresh_tokens"
+
+    id: UUID = id_field()
+    family_id: UUID = Field(foreign_key="token_families.id", ondelete="CASCADE", index=True)
+    parent_id: UUID | None = Field(default=None, foreign_key="refresh_tokens.id", index=True)
+    token_hash: str = Field(max_length=64, unique=True)
+    created_at: datetime = created_at_field()
+    rotated_at: datetime | None = timestamp_field()

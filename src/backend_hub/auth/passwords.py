@@ -1,0 +1,64 @@
+"""Passwords: Argon2id in a bounded thread pool, and which ones are refused (NIST SP 800-63B)."""
+
+import functools
+
+import anyio
+import anyio.to_thread
+from anyio import CapacityLimiter
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+
+MINIMUM_LENGTH = 15
+MAXIMUM_LENGTH = 256
+
+# 19 MiB, two passes, one lane: OWASP's Password Storage Cheat Sheet.
+_hasher = PasswordHash((Argon2Hasher(time_cost=2, memory_cost=19 * 1024, parallelism=1),))
+_DUMMY = _hasher.hash("somebody who is not here")
+
+COMMON = frozenset(
+    """
+    passwordpassword password123456789 passw0rdpassw0rd letmeinletmein12 iloveyouiloveyou
+    administrator123 administratoradmin changemechangeme welcomewelcome12 qwertyuiopasdfgh
+    qwertyuiop123456 qwertyqwerty1234 1qaz2wsx3edc4rfv q1w2e3r4t5y6u7i8 zaq12wsxcde34rfv
+    correcthorsebatterystaple thisisapassword mypasswordismypassword supersecretpassword
+    trustno1trustno1 monkeymonkeymonkey dragondragondragon footballfootball baseballbaseball
+    sunshinesunshine princessprincess superman superman123456 asdfghjklasdfghjkl zxcvbnmzxcvbnm12
+    """.split()  # noqa: SIM905
+)
+_RUNS = "abcdefghijklmnopqrstuvwxyz" * 2, "0123456789" * 5, "qwertyuiopasdfghjklzxcvbnm" * 2
+
+
+@functools.cache
+def _threads() -> CapacityLimiter:
+    """At most two hashes at once: each takes 19 MiB and a core."""
+    return CapacityLimiter(2)
+
+
+async def hash_password(password: str) -> str:
+    return await anyio.to_thread.run_sync(_hasher.hash, password, limiter=_threads())
+
+
+async def verify_password(password: str, password_hash: str | None) -> tuple[bool, str | None]:
+    """Whether it matches, and a new hash when the parameters changed since it was made.
+
+    Without a hash the same work is done on a dummy, so that time tells nothing.
+    """
+    verified, renewed = await anyio.to_thread.run_sync(
+        _hasher.verify_and_update, password, password_hash or _DUMMY, limiter=_threads()
+    )
+    return (verified, renewed) if password_hash else (False, None)
+
+
+def weakness(password: str, username: str = "", email: str = "") -> str | None:
+    """Why a password is refused, or None. No rules of composition, nothing is cut off."""
+    if len(password) < MINIMUM_LENGTH:
+        return f"must have at least {MINIMUM_LENGTH} characters; a few words together are fine"
+    if len(password) > MAXIMUM_LENGTH:
+        return f"must have at most {MAXIMUM_LENGTH} characters"
+    plain = "".join(password.lower().split())
+    if plain in COMMON or len(set(plain)) < 5 or any(plain in run for run in _RUNS):
+        return "is among the first that anyone would guess"
+    for known in (username, email.partition("@")[0]):
+        if len(known) >= 3 and len(plain.replace(known.lower(), "")) < 6:
+            return "is little more than your name"
+    return None

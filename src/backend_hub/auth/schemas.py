@@ -1,0 +1,67 @@
+"""Registration, tokens and keys on the wire."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, EmailStr, Field, model_validator
+
+from backend_hub.auth.passwords import MAXIMUM_LENGTH, weakness
+from backend_hub.http.schemas import ReadModel, Username, WriteModel
+
+RESERVED_NAMES = frozenset({"me", "admin", "administrator", "moderator", "support", "security"})
+
+
+def _not_reserved(username: str) -> str:
+    if username.lower() in RESERVED_NAMES:
+        raise ValueError("this name is reserved")
+    return username
+
+
+Password = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=1_000,
+        description=f"15 to {MAXIMUM_LENGTH} characters, any of them; common ones are refused.",
+        json_schema_extra={"format": "password"},
+    ),
+]
+
+
+class UserRegister(WriteModel):
+    """A new account."""
+
+    username: Annotated[Username, AfterValidator(_not_reserved)]
+    email: Annotated[EmailStr, Field(max_length=254)]
+    password: Password
+    display_name: Annotated[str, Field(max_length=80)] = ""
+
+    @model_validator(mode="after")
+    def _strong_enough(self) -> Self:
+        if reason := weakness(self.password, self.username, self.email):
+            raise ValueError(f"the password {reason}")
+        return self
+
+
+class TokenRead(ReadModel):
+    """A successful token answer (RFC 6749 section 5.1)."""
+
+    access_token: str = Field(max_length=4_096)
+    token_type: Literal["Bearer"]
+    expires_in: int = Field(ge=1, le=3_600, description="Seconds.")
+    refresh_token: str = Field(max_length=200)
+    scope: str = Field(max_length=1_000)
+
+
+class JsonWebKey(ReadModel):
+    """A public RSA key (RFC 7517, RFC 7518 section 6.3)."""
+
+    kty: Literal["RSA"]
+    use: Literal["sig"]
+    alg: Literal["RS256"]
+    kid: str = Field(max_length=64)
+    n: str = Field(max_length=1_000)
+    e: str = Field(max_length=20)
+
+
+class JsonWebKeySet(ReadModel):
+    keys: list[JsonWebKey] = Field(max_length=20)

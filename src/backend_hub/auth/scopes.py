@@ -1,0 +1,25 @@
+"""What a token may do: scopes `resource:action`, and which roles hold them."""
+
+from backend_hub.users.models import Role
+
+SCOPES: dict[str, str] = {
+    "users:write": "Change your own profile",
+    "resources:write": "Add resources and edit your own",
+    "questions:write": "Ask and answer questions",
+    "posts:write": "Vote, comment and bookmark",
+    "contributions:write": "Propose resources and changes to them",
+    "contributions:review": "Review and merge the contributions of others",
+    "posts:moderate": "Edit, close, delete and restore what others wrote",
+    "topics:write": "Edit topics and tags",
+    "users:admin": "Change roles and disable accounts",
+}
+
+# Members may review where they maintain a topic: the service asks which.
+_MEMBER = frozenset(SCOPES) - {"posts:moderate", "topics:write", "users:admin"}
+
+SCOPES_OF_ROLE: dict[str, frozenset[str]] = {
+    Role.member: _MEMBER,
+    Role.reviewer: _MEMBER,
+    Role.moderator: _MEMBER | {"posts:moderate"},
+    Role.admin: frozenset(SCOPES),
+}

@@ -1,0 +1,196 @@
+"""Accounts begin here: register, sign in, rotate, sign out."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import func, update
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col, select
+
+from backend_hub.auth.actor import Actor
+from backend_hub.auth.models import RefreshToken, TokenFamily
+from backend_hub.auth.passwords import hash_password, verify_password
+from backend_hub.auth.schemas import UserRegister
+from backend_hub.auth.scopes import SCOPES_OF_ROLE
+from backend_hub.auth.tokens import Claims
+from backend_hub.db import AsyncSession, constraint_name, utcnow
+from backend_hub.errors import Conflict, Unauthorized
+from backend_hub.events.service import record
+from backend_hub.settings import Settings
+from backend_hub.users.models import Role, User
+
+
+class UsernameTaken(Conflict):
+    code, title = "username_taken", "This name is taken"
+
+
+class InvalidGrant(Unauthorized):
+    """Wrong name, wrong password or a dead refresh token: the answer is the same."""
+
+    code, title = "invalid_grant", "Sign-in failed"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(
+            detail,
+            headers={"WWW-Authenticate": 'Bearer realm="backend-hub"'},
+            error="invalid_grant",
+            error_description=detail,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A sign-in that succeeded, before its access token is signed."""
+
+    user_id: UUID
+    family_id: UUID
+    scopes: frozenset[str]
+    refresh_token: str
+
+
+async def register_user(session: AsyncSession, form: UserRegister) -> User:
+    """Make an account; raises UsernameTaken."""
+    user = User(
+        username=form.username,
+        display_name=form.display_name.strip() or form.username,
+        email=form.email,
+        password_hash=await hash_password(form.password),
+    )
+    session.add(user)
+    try:
+        await session.flush()
+    except IntegrityError as error:
+        if constraint_name(error) != "uq_users_username_lower":
+            raise
+        raise UsernameTaken from None
+    record(session, "user.registered", actor_id=user.id, subject_id=user.id)
+    return user
+
+
+async def sign_in(
+    session: AsyncSession, settings: Settings, username: str, password: str, wanted: list[str]
+) -> Grant:
+    """Check name (or verified address) and password; raises InvalidGrant."""
+    name = username.strip().lower()
+    found = select(User).where(
+        (func.lower(User.username) == name)
+        | ((func.lower(User.email) == name) & col(User.email_verified_at).is_not(None))
+    )
+    user = (await session.exec(found)).first()
+    verified, renewed = await verify_password(password, user.password_hash if user else None)
+    if user is None or not verified or user.disabled_at is not None:
+        raise InvalidGrant("The name or the password is wrong")
+    if renewed:
+        user.password_hash = renewed
+    family = TokenFamily(
+        user_id=user.id,
+        scope=" ".join(sorted(granted_scopes(user.role, wanted))),
+        expires_at=utcnow() + timedelta(seconds=settings.refresh_token_ttl),
+    )
+    session.add(family)
+    await session.flush()
+    record(session, "user.signed_in", actor_id=user.id, subject_id=user.id, private=True)
+    return _grant(session, family, parent=None)
+
+
+def granted_scopes(role: str, wanted: list[str]) -> frozenset[str]:
+    """What was asked for and the role holds; all of the role's when nothing was asked for."""
+    held = SCOPES_OF_ROLE[role]
+    return held & frozenset(wanted) if wanted else held
+
+
+def _grant(session: AsyncSession, family: TokenFamily, parent: RefreshToken | None) -> Grant:
+    token = secrets.token_urlsafe(32)
+    session.add(
+        RefreshToken(
+            family_id=family.id,
+            parent_id=parent.id if parent else None,
+            token_hash=hash_token(token),
+        )
+    )
+    return Grant(family.user_id, family.id, frozenset(family.scope.split()), token)
+
+
+def hash_token(token: str) -> str:
+    """Tokens are 256 random bits: a plain SHA-256 cannot be guessed back."""
+    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
+
+
+async def rotate_refresh_token(
+    session: AsyncSession, settings: Settings, presented: str
+) -> Grant | InvalidGrant:
+    """Exchange a refresh token for a new one.
+
+    The refusal is returned, not raised, so that the revocation of a stolen family commits. Inside
+    the grace the direct parent of a fresh token may come again (a browser with several tabs).
+    """
+    found = select(RefreshToken).where(RefreshToken.token_hash == hash_token(presented))
+    token = (await session.exec(found)).first()
+    if token is None:
+        return InvalidGrant("The refresh token is not valid")
+    locked = select(TokenFamily, User).join(User).where(TokenFamily.id == token.family_id)
+    family, user = (await session.exec(locked.with_for_update(of=TokenFamily))).one()
+    await session.refresh(token)
+    now = utcnow()
+    if family.revoked_at or family.expires_at <= now or user.disabled_at:
+        return InvalidGrant("The sign-in has ended")
+    if token.rotated_at is None:
+        token.rotated_at = now
+    elif not await _within_grace(session, settings, token):
+        family.revoked_at = now
+        record(session, "user.token_reused", actor_id=user.id, subject_id=family.id, private=True)
+        return InvalidGrant("The refresh token was used before: the sign-in has ended")
+    return _grant(session, family, parent=token)
+
+
+async def _within_grace(session: AsyncSession, settings: Settings, token: RefreshToken) -> bool:
+    """Whether it was rotated a moment ago and none of its children was."""
+    assert token.rotated_at is not None  # noqa: S101 - the caller saw it
+    if utcnow() - token.rotated_at > timedelta(seconds=settings.refresh_token_grace):
+        return False
+    rotated_child = select(RefreshToken.id).where(
+        RefreshToken.parent_id == token.id, col(RefreshToken.rotated_at).is_not(None)
+    )
+    return (await session.exec(rotated_child)).first() is None
+
+
+async def sign_out(session: AsyncSession, actor: Actor) -> None:
+    """End the sign-in that this request's token came from: its tokens stop working at once."""
+    await session.execute(
+        update(TokenFamily)
+        .where(col(TokenFamily.id) == actor.family_id, col(TokenFamily.revoked_at).is_(None))
+        .values(revoked_at=utcnow())
+    )
+    record(session, "user.signed_out", actor_id=actor.id, subject_id=actor.id, private=True)
+
+
+async def revoke_all(session: AsyncSession, user_id: UUID) -> None:
+    """End every sign-in of a person."""
+    await session.execute(
+        update(TokenFamily)
+        .where(col(TokenFamily.user_id) == user_id, col(TokenFamily.revoked_at).is_(None))
+        .values(revoked_at=utcnow())
+    )
+
+
+async def find_actor(session: AsyncSession, claims: Claims) -> Actor | None:
+    """The person behind a verified token, unless the sign-in ended or the account is disabled."""
+    found = (
+        select(User.id, User.username, User.role)
+        .join(TokenFamily, col(TokenFamily.user_id) == User.id)
+        .where(
+            User.id == claims.subject,
+            TokenFamily.id == claims.family_id,
+            col(TokenFamily.revoked_at).is_(None),
+            col(User.disabled_at).is_(None),
+        )
+    )
+    row = (await session.exec(found)).first()
+    if row is None:
+        return None
+    user_id, username, role = row
+    scopes = claims.scopes & SCOPES_OF_ROLE[role]
+    return Actor(user_id, username, Role(role), scopes, claims.family_id)

@@ -1,0 +1,5 @@
+"""Contributions over HTTP."""
+
+from backend_hub.http.routing import hub_router
+
+router = hub_router("/contributions", "contributions")

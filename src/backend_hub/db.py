@@ -1,0 +1,171 @@
+"""Engine, sessions, base columns, and what PostgreSQL's errors mean to a client.
+
+One request is one transaction, and only this module and `cli.py` commit
+(docs/decisions/0002-one-request-one-transaction.md).
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import DateTime, MetaData, func, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession as SQLAlchemyAsyncSession
+from sqlalchemy.orm import Session as SQLAlchemySession
+from sqlmodel import Field, SQLModel
+from sqlmodel import Session as SQLModelSession
+from sqlmodel.ext.asyncio.session import AsyncSession as SQLModelAsyncSession
+from uuid_utils.compat import uuid7
+
+from backend_hub.errors import Conflict, HubError, Unavailable, Unprocessable
+from backend_hub.settings import Settings
+
+SQLModel.metadata.naming_convention = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+metadata: MetaData = SQLModel.metadata
+
+UTCDateTime = DateTime(timezone=True)
+
+
+def utcnow() -> datetime:
+    return datetime.now(UTC)
+
+
+def new_id() -> UUID:
+    """A UUIDv7 (RFC 9562): unique without coordination, and sorted by time."""
+    return uuid7()
+
+
+def id_field() -> Any:
+    return Field(default_factory=new_id, primary_key=True)
+
+
+def created_at_field(**kwargs: Any) -> Any:
+    return Field(
+        default_factory=utcnow,
+        sa_type=UTCDateTime,
+        sa_column_kwargs={"server_default": func.now()},
+        nullable=False,
+        **kwargs,
+    )
+
+
+def timestamp_field(**kwargs: Any) -> Any:
+    """A nullable moment: when it happened, or None when it has not."""
+    return Field(default=None, sa_type=UTCDateTime, nullable=True, **kwargs)
+
+
+class _SyncSession(SQLModelSession):
+    execute = SQLAlchemySession.execute
+
+
+class AsyncSession(SQLModelAsyncSession):
+    """SQLModel's session: `exec` for models, and `execute` for rows of Core statements.
+
+    SQLModel marks `execute` as deprecated in favour of `exec`; here each has its use.
+    """
+
+    sync_session_class = _SyncSession
+    execute = SQLAlchemyAsyncSession.execute
+
+
+class Database:
+    """The pool, and the two ways to use it: write and read."""
+
+    def __init__(self, settings: Settings, url: str) -> None:
+        server_settings = {
+            "application_name": "backend-hub",
+            "statement_timeout": str(settings.database_statement_timeout),
+            "lock_timeout": str(settings.database_lock_timeout),
+            "idle_in_transaction_session_timeout": "60000",
+            "jit": "off",
+        }
+        self.engine: AsyncEngine = create_async_engine(
+            url,
+            pool_size=settings.database_pool_size,
+            max_overflow=0,
+            pool_timeout=settings.database_pool_timeout,
+            pool_pre_ping=True,
+            connect_args={
+                "server_settings": server_settings,
+                "timeout": 3,
+                "command_timeout": 10,
+            },
+        )
+        # A read needs no BEGIN and no COMMIT: two round trips less.
+        self._reading: AsyncEngine = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """A session that commits when the block returns and rolls back when it raises."""
+        async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncSession]:
+        """A session for reads: each statement sees what was committed when it began."""
+        async with AsyncSession(self._reading, expire_on_commit=False) as session:
+            yield session
+
+    async def ping(self) -> None:
+        async with self._reading.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def dispose(self) -> None:
+        await self.engine.dispose()
+
+
+RETRYABLE = frozenset({"40001", "40P01"})
+"""serialization_failure and deadlock_detected: the same request may succeed when run again."""
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """The five characters of PostgreSQL's error, or None when it did not come from PostgreSQL."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None)
+
+
+def constraint_name(error: DBAPIError) -> str | None:
+    """The constraint that refused a row; asyncpg keeps it on its own exception."""
+    cause = error.orig.__cause__ if error.orig else None
+    return getattr(cause, "constraint_name", None)
+
+
+def refusal_for(error: BaseException) -> HubError | None:
+    """What a database error means to the client, or None when it is our own mistake.
+
+    The classes are PostgreSQL's (appendix A, "PostgreSQL Error Codes").
+    """
+    if isinstance(error, PoolTimeout):
+        return Unavailable("The hub is busy", retry_after=2)
+    if isinstance(error, OSError):
+        return Unavailable("The database cannot be reached", retry_after=2)
+    if not isinstance(error, DBAPIError):
+        return None
+    state = sqlstate(error)
+    if state is None:
+        return Unavailable("The database cannot be reached") if _lost(error) else None
+    if state in {"22021", "22000", "22001", "22003", "22P02", "22P05", "23502", "23514", "54000"}:
+        return Unprocessable("A value is not acceptable to the database")
+    if state in {"23505", "23503"}:
+        return Conflict("It conflicts with something that exists, or refers to something gone")
+    if state in RETRYABLE:
+        return Unavailable("Too many requests changed the same thing at once")
+    if state in {"55P03", "57014", "25006"} or state[:3] in {"57P"} or state[:2] in {"53", "08"}:
+        return Unavailable("The database is busy or restarting", retry_after=2)
+    return None
+
+
+def _lost(error: DBAPIError) -> bool:
+    """A connection that broke under us: asyncpg raises these without an SQLSTATE."""
+    return error.connection_invalidated or isinstance(
+        error.orig.__cause__ if error.orig else None, OSError | TimeoutError | ConnectionError
+    )

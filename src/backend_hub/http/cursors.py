@@ -1,0 +1,136 @@
+"""Keyset paging: an order, an opaque cursor, and the one place that pages a statement.
+
+A page begins after the last row seen, by value and not by count, so that nothing is repeated or
+missed while others insert, and page 25,000 costs what page 1 costs.
+"""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+import orjson
+from pydantic import BaseModel, Field
+from sqlalchemy import RowMapping, Select, func, literal, select, tuple_
+
+from backend_hub.db import AsyncSession
+from backend_hub.errors import Unprocessable
+
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+MAX_LIMIT = 100
+BIGINT_MAX = 2**63 - 1
+
+
+class Page(BaseModel, Generic[T]):
+    """Some of the items, and where to go on."""
+
+    items: list[T] = Field(max_length=MAX_LIMIT)
+    next_cursor: str | None = Field(
+        max_length=1_000, description="Send it as `cursor` for the next page; null on the last."
+    )
+    total: int | None = Field(
+        ge=0, le=BIGINT_MAX, description="Only with `include_total=true`, else null."
+    )
+
+
+@dataclass
+class PageParams:
+    """What the client asked for; `next_cursor` is filled in by `fetch_page`."""
+
+    limit: int = 20
+    cursor: str | None = None
+    include_total: bool = False
+    next_cursor: str | None = field(default=None, init=False)
+
+
+@dataclass(frozen=True)
+class Order:
+    """Columns from most to least significant, all in one direction; the last one is unique."""
+
+    name: str
+    columns: Sequence[Any]
+    descending: bool = True
+
+
+def encode_cursor(name: str, values: Sequence[Any]) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps([name, *values])).rstrip(b"=").decode()
+
+
+def decode_cursor(cursor: str, order: Order) -> list[Any]:
+    """The values of the last row seen; raises Unprocessable when the cursor is not of this order."""
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        name, *values = orjson.loads(raw)
+        if name != order.name or len(values) != len(order.columns):
+            raise ValueError("another order")
+        return [
+            _parse(value, column.type.python_type)
+            for value, column in zip(values, order.columns, strict=True)
+        ]
+    except (ValueError, TypeError, binascii.Error):
+        raise Unprocessable(
+            "The cursor is not one of this list's", loc=("query", "cursor")
+        ) from None
+
+
+def _parse(value: Any, kind: type) -> Any:
+    if kind is datetime:
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is None:
+            raise ValueError("a moment needs its time zone")
+        return moment
+    if kind is UUID:
+        return UUID(value)
+    if kind is int:
+        if type(value) is not int or abs(value) > BIGINT_MAX:
+            raise ValueError("not a number of this order")
+        return value
+    if kind is float:
+        return float(value)
+    if type(value) is not str or "\x00" in value or len(value) > 400:
+        raise ValueError("not a text of this order")
+    return value
+
+
+async def fetch_page(
+    session: AsyncSession, statement: Select[Any], order: Order, page: PageParams
+) -> tuple[Sequence[RowMapping], int | None]:
+    """Run a statement for one page: its rows as mappings, and the total when it was asked for."""
+    keys = [column.label(f"_key{i}") for i, column in enumerate(order.columns)]
+    paged = statement.add_columns(*keys)
+    if page.cursor is not None:
+        after = tuple_(
+            *(
+                literal(value, column.type)
+                for value, column in zip(
+                    decode_cursor(page.cursor, order), order.columns, strict=True
+                )
+            )
+        )
+        here = tuple_(*order.columns)
+        paged = paged.where(here < after if order.descending else here > after)
+    directions = [c.desc() if order.descending else c.asc() for c in order.columns]
+    result = await session.exec(paged.order_by(*directions).limit(page.limit + 1))  # type: ignore[call-overload]
+    rows: Sequence[RowMapping] = result.mappings().all()
+    if len(rows) > page.limit:
+        rows = rows[: page.limit]
+        last = rows[-1]
+        page.next_cursor = encode_cursor(order.name, [last[key.name] for key in keys])
+    total = None
+    if page.include_total:
+        counted = select(func.count()).select_from(statement.order_by(None).subquery())
+        total = (await session.exec(counted)).scalar_one()  # type: ignore[call-overload]
+    return rows, total
+
+
+async def read_page(
+    session: AsyncSession, statement: Select[Any], order: Order, page: PageParams, model: type[M]
+) -> Page[M]:
+    """One page of a statement whose columns are the fields of `model`."""
+    rows, total = await fetch_page(session, statement, order, page)
+    items = [model.model_validate(dict(row)) for row in rows]
+    return Page[model](items=items, next_cursor=page.next_cursor, total=total)  # type: ignore[valid-type]

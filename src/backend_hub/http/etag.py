@@ -1,0 +1,123 @@
+"""Strong ETags, conditional reads (304) and lost-update protection (412, 428), RFC 9110.
+
+The tag of an item is `"<version>-<hash of the body>"`: the hash makes it strong, the version lets
+a write be checked before any body is built. An edit is refused when the version moved on; a vote
+or a comment in between changes the hash only, and does not (docs/decisions/0004-etags.md).
+"""
+
+import hashlib
+import re
+from typing import Annotated
+
+from fastapi import Depends, Header, Response
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from backend_hub.errors import PreconditionFailed, PreconditionRequired
+
+_TAG = re.compile(r'(W/)?"([!#-~\x80-\xff]*)"')
+
+
+async def _if_match(
+    if_match: Annotated[
+        str | None,
+        Header(
+            alias="If-Match",
+            max_length=500,
+            description="The ETag of what you read; `*` overwrites whatever is there.",
+        ),
+    ] = None,
+) -> str:
+    if if_match is None:
+        raise PreconditionRequired("Send the ETag that you read in If-Match, or *")
+    return if_match
+
+
+IfMatch = Annotated[str, Depends(_if_match)]
+
+
+def require_version(if_match: str, version: int) -> None:
+    """Raise PreconditionFailed unless a tag of the If-Match list is of this version."""
+    if if_match.strip() == "*":
+        return
+    for weak, tag in _TAG.findall(if_match):
+        if not weak and tag.partition("-")[0] == str(version):
+            return
+    raise PreconditionFailed("It was changed after you read it: read it again", version=version)
+
+
+def set_version(response: Response, version: int) -> None:
+    """Begin the ETag; the middleware completes it with the hash of the body."""
+    response.headers["ETag"] = f'"{version}"'
+
+
+def body_tag(body: bytes) -> str:
+    return hashlib.blake2b(body, digest_size=12).hexdigest()
+
+
+class ETagMiddleware:
+    """Tags every 200 and 201 with a body, and answers 304 when the client has it already."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        reading = scope["method"] in {"GET", "HEAD"}
+        wanted = Headers(scope=scope).get("if-none-match") if reading else None
+        start: Message | None = None
+
+        async def tag(message: Message) -> None:
+            nonlocal start
+            if message["type"] == "http.response.start":
+                start = message
+                return
+            if start is not None:
+                head, start = start, None
+                if message["type"] == "http.response.body" and _taggable(head, message):
+                    message = _tagged(head, message, wanted, reading)
+                await send(head)
+            await send(message)
+
+        await self.app(scope, receive, tag)
+
+
+def _taggable(head: Message, body: Message) -> bool:
+    """A whole JSON answer in one piece; streams and files have their own validators."""
+    if head["status"] not in {200, 201} or body.get("more_body"):
+        return False
+    headers = Headers(raw=head["headers"])
+    return (
+        headers.get("content-type", "").startswith("application/json")
+        and headers.get("cache-control", "") != "no-store"
+    )
+
+
+def _tagged(head: Message, body: Message, wanted: str | None, reading: bool) -> Message:
+    headers = MutableHeaders(raw=head["headers"])
+    begun = headers.get("etag")
+    if begun is None and not reading:
+        return body
+    version = begun.strip('"') if begun else ""
+    digest = body_tag(body.get("body", b""))
+    etag = f'"{version}-{digest}"' if version and "-" not in version else begun or f'"{digest}"'
+    headers["etag"] = etag
+    if reading:
+        headers.setdefault("cache-control", "no-cache")
+        headers.add_vary_header("Authorization")
+    if reading and wanted is not None and _matches(wanted, etag):
+        head["status"] = 304
+        del headers["content-length"]
+        del headers["content-type"]
+        body = {**body, "body": b""}
+    head["headers"] = headers.raw
+    return body
+
+
+def _matches(if_none_match: str, etag: str) -> bool:
+    """Weak comparison (RFC 9110 section 13.1.2)."""
+    if if_none_match.strip() == "*":
+        return True
+    return any(f'"{tag}"' == etag for _, tag in _TAG.findall(if_none_match))

@@ -1,0 +1,123 @@
+"""`Idempotency-Key`: a retry gets the first answer (draft-ietf-httpapi-idempotency-key-header).
+
+The key's row, the write and the stored answer are one transaction, so a crash leaves all of them
+or none. A refused request (4xx) rolls back and leaves no row: its retry is judged anew.
+"""
+
+import hashlib
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import Header, Request
+from sqlalchemy import delete, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import col, select
+from starlette.responses import Response
+
+from backend_hub.db import AsyncSession, sqlstate, utcnow
+from backend_hub.errors import Conflict, Unprocessable
+from backend_hub.http.models import IdempotencyRecord
+
+KEPT = timedelta(hours=24)
+
+IdempotencyKeyHeader = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=200,
+        pattern=r"^[\x21-\x7e]+$",
+        description="Any unique text, such as a UUID. Sent again within 24 hours, the first "
+        "answer comes back with `Idempotency-Replayed: true` and nothing is done twice.",
+    ),
+]
+
+
+class IdempotencyInProgress(Conflict):
+    code, title = "idempotency_in_progress", "The first request with this key is still running"
+
+
+class IdempotencyKeyReused(Unprocessable):
+    code, title = "idempotency_key_reused", "This key was used for another request"
+
+
+class Replay(Exception):
+    """Not an error: ends the request early with the answer that was given before."""
+
+    def __init__(self, response: Response) -> None:
+        self.response = response
+
+
+async def reserve(session: AsyncSession, request: Request, owner: str, key: str) -> None:
+    """Take the key for this request; raises Replay when it already has its answer.
+
+    A concurrent twin waits on the row of the first, up to the lock timeout.
+    """
+    digest = hashlib.sha256()
+    for part in (request.method.encode(), request.url.path.encode(), await request.body()):
+        digest.update(hashlib.sha256(part).digest())
+    request_hash = digest.hexdigest()
+    row = {"owner": owner, "key": key, "request_hash": request_hash, "created_at": utcnow()}
+    statement = (
+        insert(IdempotencyRecord)
+        .values(row)
+        .on_conflict_do_update(
+            index_elements=["owner", "key"],
+            set_={**row, "status": None, "body": None},
+            where=col(IdempotencyRecord.created_at) < utcnow() - KEPT,
+        )
+        .returning(col(IdempotencyRecord.key))
+    )
+    try:
+        reserved = (await session.execute(statement)).first()
+    except DBAPIError as error:
+        if sqlstate(error) == "55P03":
+            raise IdempotencyInProgress(headers={"Retry-After": "1"}) from None
+        raise
+    if reserved is None:
+        raise Replay(await _stored_answer(session, owner, key, request_hash))
+    request.state.idempotency = (owner, key)
+
+
+async def _stored_answer(
+    session: AsyncSession, owner: str, key: str, request_hash: str
+) -> Response:
+    record = (
+        await session.exec(
+            select(IdempotencyRecord).where(
+                IdempotencyRecord.owner == owner, IdempotencyRecord.key == key
+            )
+        )
+    ).one()
+    if record.request_hash != request_hash:
+        raise IdempotencyKeyReused(loc=("header", "Idempotency-Key"))
+    response = Response(record.body, record.status or 200, media_type="application/json")
+    response.headers["Idempotency-Replayed"] = "true"
+    for name, value in (("Location", record.location), ("ETag", record.etag)):
+        if value is not None:
+            response.headers[name] = value
+    return response
+
+
+async def remember(request: Request, response: Response) -> None:
+    """Store the answer beside the write, before the transaction commits."""
+    if (reserved := getattr(request.state, "idempotency", None)) is None:
+        return
+    owner, key = reserved
+    await request.state.session.execute(
+        update(IdempotencyRecord)
+        .where(col(IdempotencyRecord.owner) == owner, col(IdempotencyRecord.key) == key)
+        .values(
+            status=response.status_code,
+            location=response.headers.get("location"),
+            etag=response.headers.get("etag"),
+            body=bytes(response.body),
+        )
+    )
+
+
+async def purge_expired(session: AsyncSession) -> None:
+    await session.execute(
+        delete(IdempotencyRecord).where(col(IdempotencyRecord.created_at) < utcnow() - KEPT)
+    )

@@ -1,0 +1,39 @@
+"""The query parameters that every list takes."""
+
+from typing import Annotated
+
+from fastapi import Depends, Query, Request
+from starlette.responses import Response
+
+from backend_hub.http.cursors import MAX_LIMIT, PageParams
+
+
+async def page_params(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Items a page.")] = 20,
+    cursor: Annotated[
+        str | None,
+        Query(
+            max_length=1_000,
+            pattern=r"^[A-Za-z0-9_-]+$",
+            description="The `next_cursor` of the page before.",
+        ),
+    ] = None,
+    include_total: Annotated[
+        bool, Query(description="Count all items too; costs more on long lists.")
+    ] = False,
+) -> PageParams:
+    page = PageParams(limit, cursor, include_total)
+    request.state.page = page
+    return page
+
+
+Paging = Annotated[PageParams, Depends(page_params)]
+
+
+def add_link_header(request: Request, response: Response) -> None:
+    """`Link: <...>; rel="next"` (RFC 8288), when there is a next page."""
+    page: PageParams | None = getattr(request.state, "page", None)
+    if page is not None and page.next_cursor is not None:
+        target = request.url.include_query_params(cursor=page.next_cursor)
+        response.headers["Link"] = f'<{target.path}?{target.query}>; rel="next"'

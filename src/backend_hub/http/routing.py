@@ -1,0 +1,90 @@
+"""What every route of the hub does: refuse what it does not know, retry, remember, link."""
+
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from typing import Any
+
+from fastapi import APIRouter, Request, params
+from fastapi.dependencies.utils import get_flat_params
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from sqlalchemy.exc import DBAPIError
+from starlette.responses import Response
+
+from backend_hub.db import RETRYABLE, sqlstate
+from backend_hub.http.idempotency import Replay, remember
+from backend_hub.http.paging import add_link_header
+
+ATTEMPTS = 4
+
+
+class HubRoute(APIRoute):
+    """A route whose transaction is retried after a deadlock or a serialization failure."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+        fields = get_flat_params(self.dependant)
+        known = {field.alias for field in fields if isinstance(field.field_info, params.Query)}
+
+        async def handler(request: Request) -> Response:
+            refuse_bad_parameters(request, known)
+            for attempt in range(1, ATTEMPTS + 1):
+                try:
+                    return await run_once(request, handle)
+                except DBAPIError as error:
+                    if sqlstate(error) not in RETRYABLE or attempt == ATTEMPTS:
+                        raise
+                except Replay as replay:
+                    return replay.response
+            raise AssertionError("unreachable")
+
+        return handler
+
+
+async def run_once(
+    request: Request, handle: Callable[[Request], Coroutine[Any, Any, Response]]
+) -> Response:
+    """One attempt: the session's transaction ends when the stack does, before the answer leaves.
+
+    FastAPI closes `fastapi_function_astack` at the same point; a stack of our own lets the next
+    attempt begin with a fresh session.
+    """
+    async with AsyncExitStack() as stack:
+        request.scope["fastapi_function_astack"] = stack
+        response = await handle(request)
+        add_link_header(request, response)
+        await remember(request, response)
+    return response
+
+
+def refuse_bad_parameters(request: Request, known: set[str]) -> None:
+    """422 for a query parameter that the route does not have, and for text PostgreSQL cannot hold."""
+    errors = []
+    for name, value in request.query_params.multi_items():
+        if name not in known:
+            errors.append((("query", name), "Unknown query parameter", "extra_forbidden"))
+        elif not storable(value):
+            errors.append((("query", name), "Text must be free of NUL", "string_unicode"))
+    for name, value in request.path_params.items():
+        if isinstance(value, str) and not storable(value):
+            errors.append((("path", name), "Text must be free of NUL", "string_unicode"))
+    if errors:
+        raise RequestValidationError(
+            [{"loc": loc, "msg": message, "type": kind} for loc, message, kind in errors]
+        )
+
+
+def storable(text: str) -> bool:
+    """Whether PostgreSQL can hold the text: no NUL, no lone surrogate."""
+    if "\x00" in text:
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def hub_router(prefix: str, tag: str, **kwargs: Any) -> APIRouter:
+    """A router whose routes are all HubRoutes."""
+    return APIRouter(prefix=prefix, tags=[tag], route_class=HubRoute, **kwargs)

@@ -1,0 +1,245 @@
+"""Every setting of the hub: one typed class, read from `HUB_*` variables and `.env`."""
+
+import secrets
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from backend_hub.errors import ConfigurationError
+
+MINIMUM_SECRET_LENGTH = 32
+WEAK_SECRETS = ("change", "secret", "password", "example", "default", "12345678")
+
+
+def _async_url(url: str) -> str:
+    """Turn the libpq form that users paste into SQLAlchemy's asyncpg form.
+
+    `sslmode` is libpq's word; asyncpg takes `ssl` with the same values.
+    """
+    if not url:
+        return url
+    parts = urlsplit(url)
+    scheme = parts.scheme
+    if scheme in {"postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2"}:
+        scheme = "postgresql+asyncpg"
+    if scheme != "postgresql+asyncpg":
+        raise ValueError("the database URL must begin with postgresql://")
+    query = [
+        ("ssl" if key == "sslmode" else key, value)
+        for key, value in parse_qsl(parts.query, keep_blank_values=True)
+        if key not in {"channel_binding", "application_name"}
+    ]
+    # Written out by hand: urlunsplit drops the `//` of a URL without a host (a socket directory).
+    tail = "?" + urlencode(query, quote_via=quote, safe="/:") if query else ""
+    return f"{scheme}://{parts.netloc}{parts.path}{tail}"
+
+
+def _origin(value: str) -> str:
+    return value if value == "*" else value.rstrip("/")
+
+
+DatabaseUrl = Annotated[str, AfterValidator(_async_url)]
+
+
+class Settings(BaseSettings):
+    """The hub's settings.
+
+    Outside development the hub refuses to start with a weak or missing secret, with CORS open to
+    every origin, or with an issuer over plain http.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="HUB_", env_file=".env", env_file_encoding="utf-8", extra="ignore"
+    )
+
+    environment: Literal["development", "production"] = Field(
+        "production",
+        description="`development` makes its own secrets, seeds a demo account and shows its "
+        "password at start. Never reachable from the internet.",
+    )
+    name: str = Field("Backend Hub", max_length=80, description="The hub's name on its pages.")
+    public_url: str = Field(
+        "http://127.0.0.1:8000",
+        description="Where people reach the hub; the issuer of its tokens. https in production.",
+    )
+    contact_url: str = Field(
+        "https://github.com/backend-hub/backend-hub",
+        description="Where people reach the operators; shown in the OpenAPI document.",
+    )
+    secret_key: SecretStr = Field(
+        SecretStr(""),
+        description="At least 32 random characters; encrypts the signing keys at rest. "
+        'Make one with `python -c "import secrets; print(secrets.token_urlsafe(48))"`.',
+    )
+    data_dir: Path = Field(
+        Path(".hub"),
+        description="Holds the embedded PostgreSQL and the development secret. Mode 0700.",
+    )
+
+    database_url: DatabaseUrl = Field(
+        "",
+        description="`postgresql://user:password@host:5432/name`. Empty: the embedded PostgreSQL. "
+        "`DATABASE_URL` without the prefix is read too.",
+    )
+    database_pool_size: int = Field(10, ge=1, le=200, description="Connections per process.")
+    database_pool_timeout: float = Field(
+        2.5, gt=0, le=30, description="Seconds to wait for a free connection before 503."
+    )
+    database_statement_timeout: int = Field(
+        8_000, ge=100, description="Milliseconds before PostgreSQL cancels a statement."
+    )
+    database_lock_timeout: int = Field(
+        3_000, ge=100, description="Milliseconds to wait for a lock before 503."
+    )
+
+    cors_origins: Annotated[list[Annotated[str, AfterValidator(_origin)]], NoDecode] = Field(
+        default_factory=list,
+        description="Comma-separated origins of browser apps that may call the API.",
+    )
+    allowed_hosts: Annotated[list[str], NoDecode] = Field(
+        default_factory=lambda: ["*"],
+        description="Comma-separated host names that the hub answers to.",
+    )
+    forwarded_allow_ips: str = Field(
+        "127.0.0.1", description="Proxies whose X-Forwarded-* headers are believed."
+    )
+
+    access_token_ttl: int = Field(600, ge=60, le=3600, description="Seconds.")
+    refresh_token_ttl: int = Field(
+        30 * 24 * 3600, ge=3600, description="Seconds until a sign-in ends, rotated or not."
+    )
+    refresh_token_grace: int = Field(
+        30, ge=0, le=120, description="Seconds in which the direct parent may be used again."
+    )
+    password_sign_in: bool = Field(
+        True, description="Whether `POST /api/v1/auth/token` is open (first-party use only)."
+    )
+    registration_open: bool = Field(True, description="Whether anyone may make an account.")
+
+    rate_limit: str = Field(
+        "600/minute", description="Requests per address, and per account when signed in."
+    )
+    sign_in_rate_limit: str = Field(
+        "20/minute", description="Sign-ins and registrations per address."
+    )
+    redis_url: str = Field(
+        "", description="`redis://host:6379/0`: rate limits are shared by all processes."
+    )
+
+    search_language: str = Field(
+        "en", description="BCP 47 language of posts whose author did not say."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="")
+    log_format: Literal["console", "json"] = Field("console", description="")
+    max_body_bytes: int = Field(1_000_000, ge=1_000, description="Bytes; a larger body is 413.")
+    shutdown_grace: int = Field(
+        10, ge=1, le=300, description="Seconds for requests in flight after SIGTERM."
+    )
+
+    @property
+    def development(self) -> bool:
+        return self.environment == "development"
+
+    @property
+    def issuer(self) -> str:
+        """The `iss` of every token (RFC 9068 section 2.2), without a trailing slash."""
+        return self.public_url.rstrip("/")
+
+    @property
+    def embedded(self) -> bool:
+        return not self.database_url
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_lists(cls, values: dict[str, object]) -> dict[str, object]:
+        for name in ("cors_origins", "allowed_hosts"):
+            value = values.get(name)
+            if isinstance(value, str):
+                values[name] = [part.strip() for part in value.split(",") if part.strip()]
+        return values
+
+    @model_validator(mode="after")
+    def _refuse_unsafe(self) -> "Settings":
+        if self.development:
+            return self
+        secret = self.secret_key.get_secret_value()
+        problems = []
+        if len(secret) < MINIMUM_SECRET_LENGTH:
+            problems.append("HUB_SECRET_KEY needs at least 32 random characters")
+        elif any(word in secret.lower() for word in WEAK_SECRETS) or len(set(secret)) < 12:
+            problems.append("HUB_SECRET_KEY is guessable")
+        if "*" in self.cors_origins:
+            problems.append("HUB_CORS_ORIGINS must name its origins, not *")
+        if urlsplit(self.public_url).scheme != "https":
+            problems.append("HUB_PUBLIC_URL must begin with https://")
+        if problems:
+            raise ValueError(
+                "; ".join(problems)
+                + ". For a trial on this machine set HUB_ENVIRONMENT=development"
+            )
+        return self
+
+
+def prepare_data_dir(settings: Settings) -> Path:
+    """Create the data folder, readable by its owner only, and return its absolute path."""
+    path = settings.data_dir.expanduser().absolute()
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if (mode := path.stat().st_mode) & 0o067:  # root's PostgreSQL account may pass through: 0710
+        path.chmod(mode & 0o710)
+    return path
+
+
+def _development_secret(settings: Settings) -> SecretStr:
+    """A secret made once and kept in the data folder, so that a restart signs nobody out."""
+    file = prepare_data_dir(settings) / "secret"
+    try:
+        with file.open("x", encoding="ascii") as handle:
+            file.chmod(0o600)
+            handle.write(secrets.token_urlsafe(48))
+    except FileExistsError:
+        pass
+    return SecretStr(file.read_text(encoding="ascii").strip())
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the settings; raises ConfigurationError with one line a problem."""
+    plain = BareEnvironment()
+    if plain.database_url and "database_url" not in overrides:
+        overrides["database_url"] = plain.database_url
+    try:
+        settings = Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        lines = [
+            (f"HUB_{'_'.join(str(part) for part in item['loc']).upper()}: " if item["loc"] else "")
+            + item["msg"].removeprefix("Value error, ")
+            for item in error.errors(include_input=False, include_url=False)
+        ]
+        raise ConfigurationError("; ".join(lines)) from None
+    if settings.development and not settings.secret_key.get_secret_value():
+        settings.secret_key = _development_secret(settings)
+    return settings
+
+
+class BareEnvironment(BaseSettings):
+    """The one variable that hosting platforms set without a prefix."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore")
+    database_url: str = ""
+
+
+@lru_cache
+def get_settings() -> Settings:
+    """The process's settings, read once."""
+    return load_settings()
+
+
+def without_password(url: str) -> str:
+    """The URL as it may be shown in a log or on a terminal."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))

@@ -1,0 +1,7 @@
+"""The pages: landing page, Swagger UI and ReDoc."""
+
+from fastapi import FastAPI
+
+
+def install(app: FastAPI) -> None:
+    """Add the pages."""

@@ -1,0 +1,240 @@
+"""The tree of topics, tags and their synonyms: domain verbs."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Select, delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col
+
+from backend_hub.auth.actor import Actor
+from backend_hub.db import AsyncSession, constraint_name, new_id, utcnow
+from backend_hub.errors import Conflict, NotFound, Unprocessable
+from backend_hub.events.service import record
+from backend_hub.http.etag import require_version
+from backend_hub.http.markdown import render_markdown
+from backend_hub.topics.models import Tag, TagSynonym, Topic, TopicMaintainer
+from backend_hub.topics.schemas import TagUpdate, TopicCreate, TopicUpdate
+from backend_hub.users.models import User
+
+MAX_DEPTH = 12
+
+
+class TopicNotEmpty(Conflict):
+    code, title = "topic_not_empty", "The topic still has sub-topics or posts"
+
+
+class SlugTaken(Conflict):
+    code, title = "slug_taken", "Another topic has this slug"
+
+
+class SynonymTaken(Conflict):
+    code, title = "synonym_taken", "This word belongs to another tag"
+
+
+async def get_topic(session: AsyncSession, slug: str, *, lock: bool = False) -> Topic:
+    """The topic of a slug; raises NotFound."""
+    statement = select(Topic).where(col(Topic.slug) == slug)
+    topic = (await session.scalars(statement.with_for_update() if lock else statement)).first()
+    if topic is None:
+        raise NotFound(f"There is no topic {slug}")
+    return topic
+
+
+async def find_topic_id(session: AsyncSession, slug: str | None) -> UUID | None:
+    """The id for a slug that a post names; raises Unprocessable when there is no such topic."""
+    if slug is None:
+        return None
+    topic_id = await session.scalar(select(Topic.id).where(col(Topic.slug) == slug))  # type: ignore[call-overload]
+    if topic_id is None:
+        raise Unprocessable(f"There is no topic {slug}", loc=("body", "topic"))
+    found: UUID = topic_id
+    return found
+
+
+def subtree(slug: str) -> Select[tuple[UUID]]:
+    """The ids of a topic and of everything below it, as a subquery."""
+    top = select(col(Topic.id)).where(col(Topic.slug) == slug).cte("subtree", recursive=True)
+    below = select(col(Topic.id)).join(top, col(Topic.parent_id) == top.c.id)
+    tree = top.union(below)
+    return select(tree.c.id)
+
+
+def ancestors(topic_id: UUID) -> Select[tuple[UUID]]:
+    """The ids of a topic and of everything above it."""
+    start = select(col(Topic.id), col(Topic.parent_id)).where(col(Topic.id) == topic_id)
+    path = start.cte("path", recursive=True)
+    above = select(col(Topic.id), col(Topic.parent_id)).join(
+        path, col(Topic.id) == path.c.parent_id
+    )
+    tree = path.union(above)
+    return select(tree.c.id)
+
+
+async def create_topic(session: AsyncSession, actor: Actor, form: TopicCreate) -> Topic:
+    """Add a topic; raises SlugTaken."""
+    parent = await _parent(session, form.parent)
+    topic = Topic(
+        **form.model_dump(exclude={"parent"}),
+        parent_id=parent.id if parent else None,
+        overview_html=await render_markdown(form.overview),
+    )
+    session.add(topic)
+    await _flush_topic(session)
+    record(session, "topic.created", actor_id=actor.id, subject_id=topic.id, slug=topic.slug)
+    return topic
+
+
+async def update_topic(
+    session: AsyncSession,
+    actor: Actor,
+    slug: str,
+    form: TopicUpdate,
+    if_match: str,
+) -> Topic:
+    """Change a topic or move it; a topic cannot move below itself."""
+    topic = await get_topic(session, slug, lock=True)
+    require_version(if_match, topic.version)
+    changes = form.changes()
+    if "parent" in changes:
+        parent = await _parent(session, changes.pop("parent"))
+        if parent is not None:
+            above = (await session.scalars(ancestors(parent.id))).all()
+            if topic.id in above or len(above) >= MAX_DEPTH:
+                raise Unprocessable("A topic cannot be below itself", loc=("body", "parent"))
+        topic.parent_id = parent.id if parent else None
+    for name, value in changes.items():
+        setattr(topic, name, value)
+    if "overview" in changes:
+        topic.overview_html = await render_markdown(topic.overview)
+    topic.version += 1
+    await _flush_topic(session)
+    record(session, "topic.updated", actor_id=actor.id, subject_id=topic.id, slug=topic.slug)
+    return topic
+
+
+async def _parent(session: AsyncSession, slug: str | None) -> Topic | None:
+    if slug is None:
+        return None
+    try:
+        return await get_topic(session, slug)
+    except NotFound:
+        raise Unprocessable(f"There is no topic {slug}", loc=("body", "parent")) from None
+
+
+async def _flush_topic(session: AsyncSession) -> None:
+    try:
+        await session.flush()
+    except IntegrityError as error:
+        if constraint_name(error) != "uq_topics_slug":
+            raise
+        raise SlugTaken from None
+
+
+async def delete_topic(session: AsyncSession, actor: Actor, slug: str, if_match: str) -> None:
+    """Remove an empty topic; raises TopicNotEmpty."""
+    topic = await get_topic(session, slug, lock=True)
+    require_version(if_match, topic.version)
+    try:
+        await session.delete(topic)
+        await session.flush()
+    except IntegrityError:
+        raise TopicNotEmpty("Move its sub-topics and posts first") from None
+    record(session, "topic.deleted", actor_id=actor.id, subject_id=topic.id, slug=slug)
+
+
+async def add_maintainer(session: AsyncSession, actor: Actor, slug: str, username: str) -> None:
+    topic, user_id = await _topic_and_user(session, slug, username)
+    await session.execute(
+        insert(TopicMaintainer)
+        .values(topic_id=topic.id, user_id=user_id, created_at=utcnow())
+        .on_conflict_do_nothing()
+    )
+    record(session, "topic.maintainer_added", actor_id=actor.id, subject_id=topic.id, user=username)
+
+
+async def remove_maintainer(session: AsyncSession, actor: Actor, slug: str, username: str) -> None:
+    topic, user_id = await _topic_and_user(session, slug, username)
+    await session.execute(
+        delete(TopicMaintainer).where(
+            col(TopicMaintainer.topic_id) == topic.id, col(TopicMaintainer.user_id) == user_id
+        )
+    )
+    record(
+        session, "topic.maintainer_removed", actor_id=actor.id, subject_id=topic.id, user=username
+    )
+
+
+async def _topic_and_user(session: AsyncSession, slug: str, username: str) -> tuple[Topic, UUID]:
+    topic = await get_topic(session, slug)
+    user_id = await session.scalar(
+        select(User.id).where(func.lower(User.username) == username.lower())  # type: ignore[call-overload]
+    )
+    if user_id is None:
+        raise NotFound(f"There is nobody called {username}")
+    return topic, user_id
+
+
+async def maintains(session: AsyncSession, user_id: UUID, topic_id: UUID | None) -> bool:
+    """Whether the person maintains the topic or one above it."""
+    if topic_id is None:
+        return False
+    statement = select(col(TopicMaintainer.user_id)).where(
+        col(TopicMaintainer.user_id) == user_id,
+        col(TopicMaintainer.topic_id).in_(ancestors(topic_id)),
+    )
+    return (await session.scalars(statement.limit(1))).first() is not None
+
+
+async def resolve_tags(session: AsyncSession, names: Sequence[str]) -> list[tuple[UUID, str]]:
+    """(id, name) of each tag in the order given: synonyms become their tag, new words new tags."""
+    if not names:
+        return []
+    known = (
+        select(col(TagSynonym.name), col(Tag.id), col(Tag.name))
+        .join(Tag, col(Tag.id) == TagSynonym.tag_id)
+        .where(col(TagSynonym.name).in_(names))
+    )
+    canonical = {word: (tag_id, name) for word, tag_id, name in await session.execute(known)}
+    # Sorted, so that two posts with the same new tags cannot wait for each other.
+    words = sorted(set(names) - set(canonical))
+    if words:
+        rows = [{"id": new_id(), "name": word, "created_at": utcnow()} for word in words]
+        await session.execute(insert(Tag).values(rows).on_conflict_do_nothing())
+        found = select(col(Tag.id), col(Tag.name)).where(col(Tag.name).in_(words))
+        canonical |= {name: (tag_id, name) for tag_id, name in await session.execute(found)}
+    return list(dict.fromkeys(canonical[name] for name in names))
+
+
+async def update_tag(
+    session: AsyncSession, actor: Actor, name: str, form: TagUpdate, if_match: str
+) -> None:
+    """Describe a tag, or give it other synonyms; raises SynonymTaken."""
+    tag = (
+        await session.scalars(select(Tag).where(col(Tag.name) == name).with_for_update())
+    ).first()
+    if tag is None:
+        raise NotFound(f"There is no tag {name}")
+    require_version(if_match, tag.version)
+    changes = form.changes()
+    if "description" in changes:
+        tag.description = changes["description"]
+    if "synonyms" in changes:
+        await _replace_synonyms(session, tag, sorted(set(changes["synonyms"])))
+    tag.version += 1
+    await session.flush()
+    record(session, "tag.updated", actor_id=actor.id, subject_id=tag.id, name=tag.name)
+
+
+async def _replace_synonyms(session: AsyncSession, tag: Tag, synonyms: list[str]) -> None:
+    taken = await session.scalar(select(Tag.name).where(col(Tag.name).in_(synonyms)).limit(1))  # type: ignore[call-overload]
+    if taken is not None:
+        raise SynonymTaken(f"{taken} is a tag itself")
+    await session.execute(delete(TagSynonym).where(col(TagSynonym.tag_id) == tag.id))
+    if synonyms:
+        try:
+            rows = [{"name": word, "tag_id": tag.id} for word in synonyms]
+            await session.execute(insert(TagSynonym).values(rows))
+        except IntegrityError:
+            raise SynonymTaken("One of the words belongs to another tag") from None
