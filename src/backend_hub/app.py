@@ -110,7 +110,7 @@ def _layers(settings: Settings) -> list[Middleware]:
             max_age=600,
         ),
         Middleware(problems.ProblemMiddleware),
-        Middleware(TrustedHostMiddleware, allowed_hosts=settings.allowed_hosts),
+        Middleware(TrustedHostMiddleware, allowed_hosts=settings.hosts),
         Middleware(RateLimitMiddleware, settings=settings, identify=account_of),
         Middleware(GZipMiddleware, minimum_size=2_000, compresslevel=1),
         Middleware(ETagMiddleware),

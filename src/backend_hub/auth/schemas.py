@@ -27,10 +27,10 @@ Password = Annotated[
 ]
 
 
-class UserRegister(WriteModel):
-    """A new account."""
+class NewAccount(WriteModel):
+    """An account that an operator makes: any name will do."""
 
-    username: Annotated[Username, AfterValidator(_not_reserved)]
+    username: Username
     email: Annotated[EmailStr, Field(max_length=254)]
     password: Password
     display_name: Annotated[str, Field(max_length=80)] = ""
@@ -40,6 +40,12 @@ class UserRegister(WriteModel):
         if reason := weakness(self.password, self.username, self.email):
             raise ValueError(f"the password {reason}")
         return self
+
+
+class UserRegister(NewAccount):
+    """A new account."""
+
+    username: Annotated[Username, AfterValidator(_not_reserved)]
 
 
 class TokenRead(ReadModel):
