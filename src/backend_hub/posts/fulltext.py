@@ -1,5 +1,6 @@
 """Full-text search of posts: which configuration serves a language, and the vector of a post."""
 
+import re
 from typing import Any
 
 from sqlalchemy import ColumnElement, Double, and_, cast, func, literal, literal_column, or_
@@ -91,3 +92,17 @@ def rank(query: str) -> ColumnElement[float]:
     """Cover density, damped by the length of the text: 0 to 1, more is better."""
     ranked = func.ts_rank_cd(col(Post.search), post_query(query), 1 | 32)
     return cast(ranked, Double)
+
+
+def any_of(title: str) -> str:
+    """A query for posts with any word of a title; matches nothing when it has none."""
+    words = re.findall(r"\w+", title.lower())
+    return " or ".join(word for word in dict.fromkeys(words) if word != "or")
+
+
+def similarity(query: str) -> ColumnElement[float]:
+    """How much of an `any_of` query a post has: each word counts, the title's words most.
+
+    Unlike cover density, `ts_rank` gives more for two words than for one word twice.
+    """
+    return cast(func.ts_rank(col(Post.search), post_query(query), 1), Double)
