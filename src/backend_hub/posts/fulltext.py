@@ -3,7 +3,18 @@
 import re
 from typing import Any
 
-from sqlalchemy import ColumnElement, Double, and_, cast, func, literal, literal_column, or_
+from sqlalchemy import (
+    ColumnElement,
+    Double,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import REGCONFIG
 from sqlmodel import col
 
@@ -84,8 +95,17 @@ def matches(query: str) -> ColumnElement[bool]:
 
 
 def post_query(query: str) -> ColumnElement[Any]:
-    """The query in the language of each post."""
-    return func.websearch_to_tsquery(cast(col(Post.search_config), REGCONFIG), query)
+    """The query in the language of each post.
+
+    It is parsed once for each language that occurs, as a subquery, and not once for each post.
+    """
+    parsed = {
+        configuration: select(
+            func.websearch_to_tsquery(_regconfig(configuration), query)
+        ).scalar_subquery()
+        for configuration in sorted({*CONFIGURATIONS.values(), "simple"})
+    }
+    return case(parsed, value=col(Post.search_config))
 
 
 def rank(query: str) -> ColumnElement[float]:
