@@ -172,8 +172,10 @@ def post_ref_columns() -> list[Label[Any]]:
     ]
 
 
-async def one(session: AsyncSession, statement: Select[Any]) -> RowMapping | None:
-    result = await session.exec(statement)  # type: ignore[call-overload]
+async def one(
+    session: AsyncSession, statement: Select[Any], **parameters: Any
+) -> RowMapping | None:
+    result = await session.exec(statement, params=parameters)  # type: ignore[call-overload]
     row: RowMapping | None = result.mappings().one_or_none()
     return row
 

@@ -1,10 +1,24 @@
-"""Reading questions and answers: each list and each detail is one statement."""
+"""Reading questions and answers: each list and each detail is one statement.
+
+To build such a statement takes SQLAlchemy longer than PostgreSQL takes to run it, so what does
+not depend on the request is built once, and kept for the visitor and the latest readers.
+"""
 
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, case, func, literal_column, select
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Uuid,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    select,
+)
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import aliased
 from sqlmodel import col
@@ -58,6 +72,9 @@ ANSWER_ORDERS: dict[str, Order] = {
     "newest": NEWEST,
     "oldest": Order("oldest", [col(Post.id)], descending=False),
 }
+QUESTION_ID = bindparam("question_id", type_=Uuid())
+READERS = 64
+"""How many readers' statements are kept."""
 EMPTY_ARRAY: ColumnElement[Any] = literal_column("'[]'::json")
 
 
@@ -108,6 +125,13 @@ def from_questions(columns: list[Any]) -> Select[Any]:
     return from_posts(columns).join(Question, col(Question.post_id) == Post.id)
 
 
+@cache
+def question_summaries() -> Select[Any]:
+    """A statement over questions, with what QuestionSummary shows."""
+    return from_questions(summary_columns())
+
+
+@lru_cache(READERS)
 def from_answers(actor: Actor | None) -> Select[Any]:
     """A statement over answers, with what AnswerRead shows."""
     columns = [
@@ -134,12 +158,12 @@ def comments_json() -> Any:
     return select(func.coalesce(rows, EMPTY_ARRAY)).select_from(first).scalar_subquery()
 
 
-def answers_json(actor: Actor | None, question_id: UUID) -> Any:
-    """The question's best answers, as a JSON array."""
+def answers_json(actor: Actor | None) -> Any:
+    """The best answers to QUESTION_ID, as a JSON array."""
     order = [column.desc() for column in ANSWER_ORDERS["top"].columns]
     best = (
         from_answers(actor)
-        .where(col(Post.parent_id) == question_id, visible(actor))
+        .where(col(Post.parent_id) == QUESTION_ID, visible(actor))
         .order_by(*order)
         .limit(MAX_ANSWERS)
         .subquery("best_answers")
@@ -177,25 +201,29 @@ async def list_questions(
     sort: QuestionSort,
     page: PageParams,
 ) -> Page[QuestionSummary]:
-    statement = from_questions(summary_columns()).where(
+    statement = question_summaries().where(
         col(Post.kind) == PostKind.question, visible(actor), *filters.conditions()
     )
     return await read_page(session, statement, order_for(sort, filters.q), page, QuestionSummary)
 
 
-async def read_question(session: AsyncSession, actor: Actor | None, post_id: UUID) -> QuestionRead:
-    """The whole question with answers and comments; raises NotFound."""
+@lru_cache(READERS)
+def _whole_question(actor: Actor | None) -> Select[Any]:
+    """The statement of the question QUESTION_ID, with what QuestionRead shows."""
     columns = [
         *summary_columns(),
         *text_columns(actor),
         _closed_by_json().label("closed_by"),
         _duplicate_of_json().label("duplicate_of"),
         comments_json().label("comments"),
-        answers_json(actor, post_id).label("answers"),
+        answers_json(actor).label("answers"),
     ]
-    row = await one(
-        session, from_questions(columns).where(col(Post.id) == post_id, reachable(actor))
-    )
+    return from_questions(columns).where(col(Post.id) == QUESTION_ID, reachable(actor))
+
+
+async def read_question(session: AsyncSession, actor: Actor | None, post_id: UUID) -> QuestionRead:
+    """The whole question with answers and comments; raises NotFound."""
+    row = await one(session, _whole_question(actor), question_id=post_id)
     if row is None:
         raise NotFound("There is no such question")
     return QuestionRead.model_validate(dict(row))

@@ -12,7 +12,7 @@ from backend_hub.posts.fulltext import any_of, matches, similarity
 from backend_hub.posts.models import Post, PostKind, PostTag
 from backend_hub.posts.queries import from_posts, post_ref_columns
 from backend_hub.posts.visibility import visible
-from backend_hub.questions.queries import from_questions, summary_columns
+from backend_hub.questions.queries import question_summaries
 from backend_hub.questions.schemas import QuestionSummary, RelatedResources, SimilarQuestions
 from backend_hub.questions.service import get_visible_question
 
@@ -29,7 +29,7 @@ async def similar_questions(
     """Questions that share words with a title."""
     words = any_of(title)
     statement = (
-        from_questions(summary_columns())
+        question_summaries()
         .where(col(Post.kind) == PostKind.question, visible(actor), matches(words))
         .order_by(similarity(words).desc(), col(Post.id).desc())
         .limit(limit)
