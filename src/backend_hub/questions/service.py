@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, literal, update
+from sqlalchemy import update
 from sqlmodel import col, select
 
 from backend_hub.auth.actor import Actor
@@ -25,9 +25,6 @@ from backend_hub.posts.service import (
 from backend_hub.posts.visibility import visible
 from backend_hub.questions.models import CloseReason, Question
 from backend_hub.questions.schemas import DuplicateClose, PlainClose, QuestionCreate, QuestionUpdate
-
-DUPLICATES_LOCK = 0x6475706C
-"""The advisory lock under which duplicates are marked: two at once could make a circle."""
 
 
 class QuestionHasAnswers(Conflict):
@@ -149,8 +146,6 @@ async def close_question(
 ) -> Post:
     """Take no more answers; raises QuestionClosed, and DuplicateCircle for duplicates."""
     duplicate_of_id = form.duplicate_of_id if isinstance(form, DuplicateClose) else None
-    if duplicate_of_id is not None:
-        await session.execute(select(func.pg_advisory_xact_lock(literal(DUPLICATES_LOCK))))
     post = await get_visible_question(session, actor, post_id, lock=True)
     require_author(post, actor)
     question = await session.get_one(Question, post_id)
@@ -169,7 +164,11 @@ async def close_question(
 async def _require_original(
     session: AsyncSession, actor: Actor, post_id: UUID, original_id: UUID
 ) -> None:
-    """Raise unless the original is another visible question that does not lead back here."""
+    """Raise unless the original is another visible question that does not lead back here.
+
+    Two that would close the circle at once wait for each other's rows, through the foreign key:
+    PostgreSQL breaks the deadlock, and the request that is run again finds the other's mark.
+    """
     where = ("body", "duplicate_of_id")
     if original_id == post_id:
         raise Unprocessable("A question is no duplicate of itself", loc=where)
