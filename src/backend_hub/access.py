@@ -75,6 +75,28 @@ ACCESS: dict[str, Access] = {
     "delete_resource": Access("author", "resources:write"),
     "restore_resource": Access("author", "resources:write"),
     "restore_resource_revision": Access("author", "resources:write"),
+    # questions
+    "list_questions": ANYONE,
+    "ask_question": Access("member", "questions:write"),
+    "similar_questions": ANYONE,
+    "read_question": ANYONE,
+    "edit_question": Access("author", "questions:write"),
+    "delete_question": Access("author", "questions:write"),
+    "restore_question": Access("author", "questions:write"),
+    "restore_question_revision": Access("author", "questions:write"),
+    "list_related_resources": ANYONE,
+    "accept_answer": Access("author", "questions:write"),
+    "unaccept_answer": Access("author", "questions:write"),
+    "close_question": Access("author", "questions:write"),
+    "reopen_question": Access("author", "questions:write"),
+    # answers
+    "list_answers": ANYONE,
+    "create_answer": Access("member", "questions:write"),
+    "read_answer": ANYONE,
+    "edit_answer": Access("author", "questions:write"),
+    "delete_answer": Access("author", "questions:write"),
+    "restore_answer": Access("author", "questions:write"),
+    "restore_answer_revision": Access("author", "questions:write"),
 }
 
 

@@ -1,8 +1,20 @@
 """Full-text search of posts: which configuration serves a language, and the vector of a post."""
 
+import re
 from typing import Any
 
-from sqlalchemy import ColumnElement, Double, and_, cast, func, literal, literal_column, or_
+from sqlalchemy import (
+    ColumnElement,
+    Double,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import REGCONFIG
 from sqlmodel import col
 
@@ -83,11 +95,34 @@ def matches(query: str) -> ColumnElement[bool]:
 
 
 def post_query(query: str) -> ColumnElement[Any]:
-    """The query in the language of each post."""
-    return func.websearch_to_tsquery(cast(col(Post.search_config), REGCONFIG), query)
+    """The query in the language of each post.
+
+    It is parsed once for each language that occurs, as a subquery, and not once for each post.
+    """
+    parsed = {
+        configuration: select(
+            func.websearch_to_tsquery(_regconfig(configuration), query)
+        ).scalar_subquery()
+        for configuration in sorted({*CONFIGURATIONS.values(), "simple"})
+    }
+    return case(parsed, value=col(Post.search_config))
 
 
 def rank(query: str) -> ColumnElement[float]:
     """Cover density, damped by the length of the text: 0 to 1, more is better."""
     ranked = func.ts_rank_cd(col(Post.search), post_query(query), 1 | 32)
     return cast(ranked, Double)
+
+
+def any_of(title: str) -> str:
+    """A query for posts with any word of a title; matches nothing when it has none."""
+    words = re.findall(r"\w+", title.lower())
+    return " or ".join(word for word in dict.fromkeys(words) if word != "or")
+
+
+def similarity(query: str) -> ColumnElement[float]:
+    """How much of an `any_of` query a post has: each word counts, the title's words most.
+
+    Unlike cover density, `ts_rank` gives more for two words than for one word twice.
+    """
+    return cast(func.ts_rank(col(Post.search), post_query(query), 1), Double)

@@ -35,7 +35,7 @@ from backend_hub.posts.schemas import (
     RevisionRead,
 )
 from backend_hub.posts.visibility import visible
-from backend_hub.topics.models import Tag, Topic
+from backend_hub.topics.models import Tag, TagSynonym, Topic
 from backend_hub.users.models import User
 
 NEWEST = Order("newest", [col(Post.id)])
@@ -133,10 +133,14 @@ def from_posts(columns: list[Any]) -> Select[Any]:
 
 def tagged(name: str) -> Any:
     """Whether the post carries the tag, or the tag that the name is a synonym of."""
-    tag_ids = select(col(Tag.id)).where(func.lower(Tag.name) == name.lower())
+    tags = select(col(Tag.id)).where(col(Tag.name) == name)
+    synonyms = select(col(TagSynonym.tag_id)).where(col(TagSynonym.name) == name)
     return (
         select(literal(1))
-        .where(col(PostTag.post_id) == Post.id, col(PostTag.tag_id).in_(tag_ids))
+        .where(
+            col(PostTag.post_id) == Post.id,
+            col(PostTag.tag_id).in_(tags.union_all(synonyms)),
+        )
         .correlate(Post)
         .exists()
     )
@@ -168,8 +172,10 @@ def post_ref_columns() -> list[Label[Any]]:
     ]
 
 
-async def one(session: AsyncSession, statement: Select[Any]) -> RowMapping | None:
-    result = await session.exec(statement)  # type: ignore[call-overload]
+async def one(
+    session: AsyncSession, statement: Select[Any], **parameters: Any
+) -> RowMapping | None:
+    result = await session.exec(statement, params=parameters)  # type: ignore[call-overload]
     row: RowMapping | None = result.mappings().one_or_none()
     return row
 
