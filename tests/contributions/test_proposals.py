@@ -181,7 +181,7 @@ async def test_a_bad_proposal_is_refused_and_says_where(
     assert (await people.ann.post("/contributions", proposal_of(resource))).status_code == 201
 
 
-async def test_a_question_of_a_resources_kind_is_asked_of_resources_only(hub: Hub) -> None:
+async def test_only_a_resource_can_be_changed(hub: Hub) -> None:
     people = await team(hub)
     path = await people.propose()
     await people.bring(path, "submitted")

@@ -140,5 +140,5 @@ async def test_reviews_are_listed_read_and_sent_once(hub: Hub) -> None:
     await people.bring(other, "submitted")
     strange = f"{other}/reviews/{first.json()['id']}"
     assert (await hub.visitor.get(strange)).status_code == 404
-    question = f"/contributions/{first.json()['id']}/reviews"
-    assert (await hub.visitor.get(question)).status_code == 404
+    nowhere = f"/contributions/{first.json()['id']}/reviews"
+    assert (await hub.visitor.get(nowhere)).status_code == 404
