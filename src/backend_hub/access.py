@@ -97,6 +97,18 @@ ACCESS: dict[str, Access] = {
     "delete_answer": Access("author", "questions:write"),
     "restore_answer": Access("author", "questions:write"),
     "restore_answer_revision": Access("author", "questions:write"),
+    # contributions: who reviews is a role, or a member who maintains the topic
+    "list_contributions": ANYONE,
+    "create_contribution": Access("member", "contributions:write"),
+    "read_contribution": ANYONE,
+    "edit_contribution": Access("author", "contributions:write"),
+    "diff_contribution": ANYONE,
+    "submit_contribution": Access("author", "contributions:write"),
+    "withdraw_contribution": Access("author", "contributions:write"),
+    "review_contribution": Access("reviewer", "contributions:review"),
+    "list_reviews": ANYONE,
+    "read_review": ANYONE,
+    "merge_contribution": Access("reviewer", "contributions:review"),
 }
 
 

@@ -43,11 +43,19 @@ class DuplicateUrl(Conflict):
 
 
 async def add_resource(
-    session: AsyncSession, author_id: UUID, content: Content, *, summary: str = "", **columns: Any
+    session: AsyncSession,
+    author_id: UUID,
+    content: Content,
+    *,
+    summary: str = "",
+    credit: Credit | None = None,
+    **columns: Any,
 ) -> Post:
     """Add a resource for its author; raises DuplicateUrl. `columns` go on the resources row."""
     await _refuse_duplicate(session, content, None)
-    post = await create_post(session, author_id, PostKind.resource, content, summary=summary)
+    post = await create_post(
+        session, author_id, PostKind.resource, content, summary=summary, credit=credit
+    )
     resource = Resource(post_id=post.id, kind=content.kind, **columns)
     _apply(resource, content)
     session.add(resource)
@@ -129,14 +137,14 @@ async def edit_resource(
     return post
 
 
-def validated(fields: dict[str, Any]) -> Content:
+def validated(fields: dict[str, Any], under: tuple[str, ...] = ("body",)) -> Content:
     """The content; raises Unprocessable for fields that its kind does not have."""
     try:
         return resource_content.validate_python(fields)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         loc = [part for part in first["loc"] if part != fields.get("kind")]
-        raise Unprocessable(first["msg"], loc=("body", *loc)) from None
+        raise Unprocessable(first["msg"], loc=(*under, *loc)) from None
 
 
 async def replace_content(

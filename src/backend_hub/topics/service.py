@@ -42,13 +42,15 @@ async def get_topic(session: AsyncSession, slug: str, *, lock: bool = False) -> 
     return topic
 
 
-async def find_topic_id(session: AsyncSession, slug: str | None) -> UUID | None:
+async def find_topic_id(
+    session: AsyncSession, slug: str | None, loc: tuple[str, ...] = ("body", "topic")
+) -> UUID | None:
     """The id for a slug that a post names; raises Unprocessable when there is no such topic."""
     if slug is None:
         return None
     topic_id = await session.scalar(select(Topic.id).where(col(Topic.slug) == slug))  # type: ignore[call-overload]
     if topic_id is None:
-        raise Unprocessable(f"There is no topic {slug}", loc=("body", "topic"))
+        raise Unprocessable(f"There is no topic {slug}", loc=loc)
     found: UUID = topic_id
     return found
 
@@ -185,6 +187,18 @@ async def maintains(session: AsyncSession, user_id: UUID, topic_id: UUID | None)
         col(TopicMaintainer.topic_id).in_(ancestors(topic_id)),
     )
     return (await session.scalars(statement.limit(1))).first() is not None
+
+
+def maintained_by(user_id: UUID) -> Select[tuple[UUID]]:
+    """The ids of the topics that the person maintains, and of everything below them."""
+    top = (
+        select(col(TopicMaintainer.topic_id).label("id"))
+        .where(col(TopicMaintainer.user_id) == user_id)
+        .cte("maintained", recursive=True)
+    )
+    below = select(col(Topic.id)).join(top, col(Topic.parent_id) == top.c.id)
+    tree = top.union(below)
+    return select(tree.c.id)
 
 
 async def resolve_tags(session: AsyncSession, names: Sequence[str]) -> list[tuple[UUID, str]]:
