@@ -49,13 +49,14 @@ async def add_resource(
     await _refuse_duplicate(session, content, None)
     post = await create_post(session, author_id, PostKind.resource, content, summary=summary)
     resource = Resource(post_id=post.id, kind=content.kind, **columns)
-    _apply(resource, content)
+    apply_content(resource, content)
     session.add(resource)
     await _flush(session, content)
     return post
 
 
-def _apply(resource: Resource, content: Content) -> None:
+def apply_content(resource: Resource, content: Content) -> None:
+    """Set the columns that follow from the content."""
     fields = content.model_dump(mode="json")
     resource.level = fields["level"]
     resource.details = {name: fields[name] for name in DETAILS[content.kind]}
@@ -151,7 +152,7 @@ async def replace_content(
 ) -> None:
     """Make `content` the resource's next revision: edits, restores and merges all end here."""
     await _refuse_duplicate(session, content, post.id)
-    _apply(resource, content)
+    apply_content(resource, content)
     await _flush(session, content)
     await edit_post(session, actor, post, content, summary=summary, credit=credit)
 
@@ -185,6 +186,6 @@ async def restore_resource(session: AsyncSession, actor: Actor, post_id: UUID) -
     content = validated(await current_content(session, post))
     await _refuse_duplicate(session, content, post.id)
     await restore_post(session, actor, post)
-    _apply(resource, content)
+    apply_content(resource, content)
     await _flush(session, content)
     return post
