@@ -58,9 +58,8 @@ async def plan_topics(
     top = await get_topic(session, under) if under else None
     depth = len((await session.scalars(ancestors(top.id))).all()) if top else 1
     levels = max(0, MAX_DEPTH - depth)
-    wanted = dict.fromkeys(
-        path[:end] for path in paths for end in range(min(len(path), levels) + 1)
-    )
+    ends = ((path, end) for path in paths for end in range(1, min(len(path), levels) + 1))
+    wanted = dict.fromkeys([(), *(path[:end] for path, end in ends)])
     prefix = (top.slug,) if top else (title,)
     slugs = {path: _slugs((*prefix, *path)) for path in wanted}
     plan = _Plan(slugs, await _known(session, slugs.values()))

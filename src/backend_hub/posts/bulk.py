@@ -63,7 +63,7 @@ async def _topic_ids(session: AsyncSession, slugs: set[str]) -> dict[str, UUID]:
     rows = await session.execute(
         select(col(Topic.slug), col(Topic.id)).where(col(Topic.slug).in_(slugs))
     )
-    found: dict[str, UUID] = dict(rows.tuples().all())
+    found = {slug: topic_id for slug, topic_id in rows}  # noqa: C416 - typed rows
     if missing := slugs - set(found):
         raise Unprocessable(f"There is no topic {min(missing)}", loc=("body", "topic"))
     return found

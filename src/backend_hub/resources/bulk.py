@@ -12,7 +12,7 @@ from backend_hub.posts.bulk import Progress, create_posts, insert_rows
 from backend_hub.posts.models import PostKind
 from backend_hub.resources.models import Resource
 from backend_hub.resources.schemas import LinkContent
-from backend_hub.resources.service import Content, DuplicateUrl, apply_content
+from backend_hub.resources.service import Content, DuplicateUrl, resource_row
 from backend_hub.resources.urls import url_key
 
 CHUNK = 500
@@ -42,11 +42,10 @@ async def add_resources(
         chunk = new[start : start + CHUNK]
         contents = [content for content, _ in chunk]
         posts = await create_posts(session, author_id, PostKind.resource, contents, summary=summary)
-        rows = []
-        for post, (content, columns) in zip(posts, chunk, strict=True):
-            resource = Resource(post_id=post.id, kind=content.kind, **columns)
-            apply_content(resource, content)
-            rows.append(resource)
+        rows = [
+            resource_row(post.id, content, **columns)
+            for post, (content, columns) in zip(posts, chunk, strict=True)
+        ]
         await _insert(session, rows)
         if progress:
             progress(start + len(chunk), len(new))

@@ -48,21 +48,24 @@ async def add_resource(
     """Add a resource for its author; raises DuplicateUrl. `columns` go on the resources row."""
     await _refuse_duplicate(session, content, None)
     post = await create_post(session, author_id, PostKind.resource, content, summary=summary)
-    resource = Resource(post_id=post.id, kind=content.kind, **columns)
-    apply_content(resource, content)
-    session.add(resource)
-    await _flush(session, content)
+    await _write(session, Resource(post_id=post.id, kind=content.kind, **columns), content)
     return post
 
 
-def apply_content(resource: Resource, content: Content) -> None:
-    """Set the columns that follow from the content."""
+def _apply(resource: Resource, content: Content) -> None:
     fields = content.model_dump(mode="json")
     resource.level = fields["level"]
     resource.details = {name: fields[name] for name in DETAILS[content.kind]}
     if isinstance(content, LinkContent):
         resource.url, resource.link_type = content.url, content.link_type
         resource.url_key = url_key(content.url)
+
+
+def resource_row(post_id: UUID, content: Content, **columns: Any) -> Resource:
+    """The row of a new resource, for callers that insert many at once."""
+    resource = Resource(post_id=post_id, kind=content.kind, **columns)
+    _apply(resource, content)
+    return resource
 
 
 async def _refuse_duplicate(session: AsyncSession, content: Content, own_id: UUID | None) -> None:
@@ -82,10 +85,15 @@ async def _refuse_duplicate(session: AsyncSession, content: Content, own_id: UUI
         )
 
 
-async def _flush(session: AsyncSession, content: Content) -> None:
-    """Write the resources row; of two that add one URL at once the constraint picks the first."""
+async def _write(session: AsyncSession, resource: Resource, content: Content) -> None:
+    """Write the resources row; of two that add one URL at once the constraint picks the first.
+
+    The row changes inside the savepoint: beginning one flushes what was changed before it.
+    """
     try:
         async with session.begin_nested():
+            _apply(resource, content)
+            session.add(resource)
             await session.flush()
     except IntegrityError as error:
         if constraint_name(error) != "uq_resources_url_key":
@@ -152,8 +160,7 @@ async def replace_content(
 ) -> None:
     """Make `content` the resource's next revision: edits, restores and merges all end here."""
     await _refuse_duplicate(session, content, post.id)
-    apply_content(resource, content)
-    await _flush(session, content)
+    await _write(session, resource, content)
     await edit_post(session, actor, post, content, summary=summary, credit=credit)
 
 
@@ -186,6 +193,5 @@ async def restore_resource(session: AsyncSession, actor: Actor, post_id: UUID) -
     content = validated(await current_content(session, post))
     await _refuse_duplicate(session, content, post.id)
     await restore_post(session, actor, post)
-    apply_content(resource, content)
-    await _flush(session, content)
+    await _write(session, resource, content)
     return post
