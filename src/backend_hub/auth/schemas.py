@@ -7,7 +7,10 @@ from pydantic import AfterValidator, EmailStr, Field, model_validator
 from backend_hub.auth.passwords import MAXIMUM_LENGTH, weakness
 from backend_hub.http.schemas import ReadModel, Username, WriteModel
 
-RESERVED_NAMES = frozenset({"me", "admin", "administrator", "moderator", "support", "security"})
+RESERVED_NAMES = frozenset(
+    {"me", "admin", "administrator", "moderator", "support", "security", "backend-hub"}
+)
+"""`backend-hub` is the author of the shipped catalogue and of imported lists."""
 
 
 def _not_reserved(username: str) -> str:

@@ -57,7 +57,7 @@ class Order:
 
 
 def encode_cursor(name: str, values: Sequence[Any]) -> str:
-    # `default`: orjson does not know the driver's own subclass of UUID.
+    # asyncpg's UUID is a subclass of Python's, which orjson does not know.
     raw = orjson.dumps([name, *values], default=str)
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 

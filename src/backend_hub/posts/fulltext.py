@@ -62,15 +62,26 @@ def configuration_for(language: str) -> str:
 
 def search_vector(configuration: str, title: str, tags: list[str], body: str) -> ColumnElement[Any]:
     """Title weighs A, tags B, body C. A body is under 64 kB, so a vector is far under 1 MiB."""
-    config = cast(literal(configuration), REGCONFIG)
+    return vector_of(literal(configuration), literal(title), literal(" ".join(tags)), literal(body))
 
-    def weighted(text: str, weight: str, with_config: ColumnElement[Any]) -> ColumnElement[Any]:
-        return func.setweight(func.to_tsvector(with_config, text), literal_column(f"'{weight}'"))
 
-    simple = cast(literal("simple"), REGCONFIG)
+def vector_of(
+    configuration: ColumnElement[str],
+    title: ColumnElement[str],
+    tags: ColumnElement[str],
+    body: ColumnElement[str],
+) -> ColumnElement[Any]:
+    """`search_vector` of expressions; `tags` are separated by spaces."""
+
+    def weighted(
+        text: ColumnElement[str], weight: str, config: ColumnElement[Any]
+    ) -> ColumnElement[Any]:
+        return func.setweight(func.to_tsvector(config, text), literal_column(f"'{weight}'"))
+
+    config = cast(configuration, REGCONFIG)
     return (
         weighted(title, "A", config)
-        .op("||")(weighted(" ".join(tags), "B", simple))
+        .op("||")(weighted(tags, "B", _regconfig("simple")))
         .op("||")(weighted(body, "C", config))
     )
 

@@ -35,7 +35,8 @@ Url = Annotated[
     AfterValidator(normalize_url),
 ]
 FileName = Annotated[
-    str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")
+    str,
+    Field(min_length=1, max_length=100, pattern=r"^\.?[A-Za-z0-9_][A-Za-z0-9._-]*$"),
 ]
 ProgrammingLanguage = Annotated[
     str, Field(min_length=1, max_length=40, pattern=r"^[a-z][a-z0-9+#.-]*$", examples=["python"])

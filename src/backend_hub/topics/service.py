@@ -1,6 +1,6 @@
 """The tree of topics, tags and their synonyms: domain verbs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from sqlalchemy import Select, delete, func, select
@@ -203,22 +203,29 @@ def maintained_by(user_id: UUID) -> Select[tuple[UUID]]:
 
 async def resolve_tags(session: AsyncSession, names: Sequence[str]) -> list[tuple[UUID, str]]:
     """(id, name) of each tag in the order given: synonyms become their tag, new words new tags."""
-    if not names:
-        return []
+    tags = await tags_of_words(session, names)
+    return list(dict.fromkeys(tags[name] for name in names))
+
+
+async def tags_of_words(session: AsyncSession, names: Iterable[str]) -> dict[str, tuple[UUID, str]]:
+    """(id, name) of the tag behind each word; words that nobody used before become tags."""
+    wanted = set(names)
+    if not wanted:
+        return {}
     known = (
         select(col(TagSynonym.name), col(Tag.id), col(Tag.name))
         .join(Tag, col(Tag.id) == TagSynonym.tag_id)
-        .where(col(TagSynonym.name).in_(names))
+        .where(col(TagSynonym.name).in_(wanted))
     )
     canonical = {word: (tag_id, name) for word, tag_id, name in await session.execute(known)}
     # Sorted, so that two posts with the same new tags cannot wait for each other.
-    words = sorted(set(names) - set(canonical))
+    words = sorted(wanted - set(canonical))
     if words:
         rows = [{"id": new_id(), "name": word, "created_at": utcnow()} for word in words]
         await session.execute(insert(Tag).values(rows).on_conflict_do_nothing())
         found = select(col(Tag.id), col(Tag.name)).where(col(Tag.name).in_(words))
         canonical |= {name: (tag_id, name) for tag_id, name in await session.execute(found)}
-    return list(dict.fromkeys(canonical[name] for name in names))
+    return canonical
 
 
 async def update_tag(
