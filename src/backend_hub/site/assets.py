@@ -7,8 +7,9 @@ from importlib.metadata import version
 from importlib.resources import files
 
 from fastapi import FastAPI
+from starlette.datastructures import Headers
 from starlette.responses import Response
-from starlette.staticfiles import StaticFiles
+from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
 OURS = files("backend_hub.site") / "static"
@@ -54,11 +55,20 @@ class Assets(StaticFiles):
 class VendorAssets(Assets):
     """Other people's scripts, without the one request that they would make to another site."""
 
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        if path != "redoc.standalone.js":
-            return await super().get_response(path, scope)
+    def file_response(
+        self,
+        full_path: str | os.PathLike[str],
+        stat_result: os.stat_result,
+        scope: Scope,
+        status_code: int = 200,
+    ) -> Response:
+        if os.path.basename(full_path) != "redoc.standalone.js":
+            return super().file_response(full_path, stat_result, scope, status_code)
         headers = {"Cache-Control": _caching(scope), "ETag": f'"{release()}"'}
-        return Response(redoc_bundle(), media_type="text/javascript", headers=headers)
+        response = Response(redoc_bundle(), status_code, headers, "text/javascript")
+        if self.is_not_modified(response.headers, Headers(scope=scope)):
+            return NotModifiedResponse(response.headers)
+        return response
 
 
 @cache

@@ -1,5 +1,6 @@
 "use strict";
 
+const sans = 'ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, Arial, sans-serif';
 const place = document.getElementById("redoc");
 window.Redoc.init(
   place.dataset.openapi,
@@ -9,8 +10,8 @@ window.Redoc.init(
     theme: {
       colors: { primary: { main: "#0b6b5d" } },
       typography: {
-        fontFamily: 'ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, Arial, sans-serif',
-        headings: { fontFamily: 'Charter, Cambria, Georgia, "Liberation Serif", serif' },
+        fontFamily: sans,
+        headings: { fontFamily: sans, fontWeight: "600" },
         code: { fontFamily: 'ui-monospace, Menlo, Consolas, "Liberation Mono", monospace' },
       },
     },
