@@ -57,7 +57,9 @@ class Order:
 
 
 def encode_cursor(name: str, values: Sequence[Any]) -> str:
-    return base64.urlsafe_b64encode(orjson.dumps([name, *values])).rstrip(b"=").decode()
+    # asyncpg has its own subclass of UUID, which orjson takes only as text.
+    raw = orjson.dumps([name, *values], default=str)
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def decode_cursor(cursor: str, order: Order) -> list[Any]:
@@ -96,10 +98,8 @@ def _parse(value: Any, kind: type) -> Any:
     return value
 
 
-async def fetch_page(
-    session: AsyncSession, statement: Select[Any], order: Order, page: PageParams
-) -> tuple[Sequence[RowMapping], int | None]:
-    """Run a statement for one page: its rows as mappings, and the total when it was asked for."""
+def one_page(statement: Select[Any], order: Order, page: PageParams) -> Select[Any]:
+    """The statement for the rows of one page and one more, each with the keys of its order."""
     keys = [column.label(f"_key{i}") for i, column in enumerate(order.columns)]
     paged = statement.add_columns(*keys)
     if page.cursor is not None:
@@ -114,17 +114,33 @@ async def fetch_page(
         here = tuple_(*order.columns)
         paged = paged.where(here < after if order.descending else here > after)
     directions = [c.desc() if order.descending else c.asc() for c in order.columns]
-    result = await session.exec(paged.order_by(*directions).limit(page.limit + 1))  # type: ignore[call-overload]
-    rows: Sequence[RowMapping] = result.mappings().all()
-    if len(rows) > page.limit:
-        rows = rows[: page.limit]
-        last = rows[-1]
-        page.next_cursor = encode_cursor(order.name, [last[key.name] for key in keys])
-    total = None
-    if page.include_total:
-        counted = select(func.count()).select_from(statement.order_by(None).subquery())
-        total = (await session.exec(counted)).scalar_one()  # type: ignore[call-overload]
-    return rows, total
+    return paged.order_by(*directions).limit(page.limit + 1)
+
+
+def cut(rows: Sequence[RowMapping], order: Order, page: PageParams) -> Sequence[RowMapping]:
+    """The rows of the page; when there are more, it also learns its `next_cursor`."""
+    if len(rows) <= page.limit:
+        return rows
+    rows = rows[: page.limit]
+    last = [rows[-1][f"_key{i}"] for i in range(len(order.columns))]
+    page.next_cursor = encode_cursor(order.name, last)
+    return rows
+
+
+async def fetch_page(
+    session: AsyncSession, statement: Select[Any], order: Order, page: PageParams
+) -> tuple[Sequence[RowMapping], int | None]:
+    """Run a statement for one page: its rows as mappings, and the total when it was asked for."""
+    result = await session.exec(one_page(statement, order, page))  # type: ignore[call-overload]
+    rows = cut(result.mappings().all(), order, page)
+    return rows, await count(session, statement) if page.include_total else None
+
+
+async def count(session: AsyncSession, statement: Select[Any]) -> int:
+    """How many rows the statement has."""
+    counted = select(func.count()).select_from(statement.order_by(None).subquery())
+    total: int = (await session.exec(counted)).scalar_one()  # type: ignore[call-overload]
+    return total
 
 
 async def read_page(

@@ -2,8 +2,19 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Double, and_, cast, func, literal, literal_column, or_
-from sqlalchemy.dialects.postgresql import REGCONFIG
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Double,
+    Text,
+    and_,
+    any_,
+    cast,
+    func,
+    literal_column,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, REGCONFIG
 from sqlmodel import col
 
 from backend_hub.posts.models import Post
@@ -49,45 +60,68 @@ def configuration_for(language: str) -> str:
 
 
 def search_vector(configuration: str, title: str, tags: list[str], body: str) -> ColumnElement[Any]:
-    """Title weighs A, tags B, body C. A body is under 64 kB, so a vector is far under 1 MiB."""
-    config = cast(literal(configuration), REGCONFIG)
+    """Title weighs A, tags B, body C. A body is under 64 kB, so a vector is far under 1 MiB.
 
-    def weighted(text: str, weight: str, with_config: ColumnElement[Any]) -> ColumnElement[Any]:
-        return func.setweight(func.to_tsvector(with_config, text), literal_column(f"'{weight}'"))
+    Tags are stemmed as the rest is: a query has one form for the whole post.
+    """
+    config = _regconfig(configuration)
 
-    simple = cast(literal("simple"), REGCONFIG)
+    def weighted(text: str, weight: str) -> ColumnElement[Any]:
+        return func.setweight(func.to_tsvector(config, text), literal_column(f"'{weight}'"))
+
     return (
-        weighted(title, "A", config)
-        .op("||")(weighted(" ".join(tags), "B", simple))
-        .op("||")(weighted(body, "C", config))
+        weighted(title, "A").op("||")(weighted(" ".join(tags), "B")).op("||")(weighted(body, "C"))
     )
 
 
-def _regconfig(configuration: str) -> ColumnElement[Any]:
-    return cast(literal(configuration), REGCONFIG)
+def _regconfig(configuration: Any) -> ColumnElement[Any]:
+    return cast(configuration, REGCONFIG)
 
 
-def matches(query: str) -> ColumnElement[bool]:
-    """Whether a post matches, in the language it is written in; each branch is an index scan."""
-    return or_(
-        *(
-            and_(
-                col(Post.search_config) == configuration,
-                col(Post.search).op("@@")(
-                    func.websearch_to_tsquery(_regconfig(configuration), query)
-                ),
-            )
-            for configuration in sorted({*CONFIGURATIONS.values(), "simple"})
+def queries_in_use(words: str) -> CTE:
+    """The words as a `query` in each language that posts have, and the `configs` it serves.
+
+    The configurations in use are found by skipping through their index, and those that make the
+    same query of the words share one scan of the full-text index
+    (docs/decisions/0007-search-in-many-languages.md has the measurements).
+    """
+    smallest = func.min(Post.search_config)
+    used = select(smallest.label("config")).cte("used_configs", recursive=True)
+    following = select(smallest).where(col(Post.search_config) > used.c.config)
+    used = used.union_all(
+        select(following.correlate(used).scalar_subquery()).where(used.c.config.is_not(None))
+    )
+    query = func.websearch_to_tsquery(_regconfig(used.c.config), words)
+    return (
+        select(
+            query.label("query"), func.array_agg(used.c.config, type_=ARRAY(Text)).label("configs")
         )
+        .where(used.c.config.is_not(None))
+        .group_by(query)
+        .cte("queries")
     )
 
 
-def post_query(query: str) -> ColumnElement[Any]:
-    """The query in the language of each post."""
-    return func.websearch_to_tsquery(cast(col(Post.search_config), REGCONFIG), query)
+def matched_by(queries: CTE) -> ColumnElement[bool]:
+    """Joins posts with the query in their own language."""
+    return and_(
+        col(Post.search).op("@@")(queries.c.query),
+        col(Post.search_config) == any_(queries.c.configs),
+    )
 
 
-def rank(query: str) -> ColumnElement[float]:
+def matches(words: str) -> ColumnElement[bool]:
+    """Whether a post matches, in the language it is written in."""
+    queries = queries_in_use(words)
+    found = select(col(Post.id)).select_from(queries).join(Post, matched_by(queries))
+    return col(Post.id).in_(found.correlate(None))
+
+
+def rank(words: str) -> ColumnElement[float]:
+    """How well a post matches the words, read in its own language."""
+    return rank_by(func.websearch_to_tsquery(_regconfig(col(Post.search_config)), words))
+
+
+def rank_by(query: ColumnElement[Any]) -> ColumnElement[float]:
     """Cover density, damped by the length of the text: 0 to 1, more is better."""
-    ranked = func.ts_rank_cd(col(Post.search), post_query(query), 1 | 32)
-    return cast(ranked, Double)
+    return cast(func.ts_rank_cd(col(Post.search), query, 1 | 32), Double)
