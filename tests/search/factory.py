@@ -32,7 +32,9 @@ async def ask(
     async with hub.database.transaction() as session:
         form = PostContent(title=title, body=body, **content)
         post = await create_post(session, UUID(asker.id), PostKind.question, form)
-        reason = {"closed_at": utcnow(), "close_reason": "off_topic"} if closed else {}
+        reason: dict[str, Any] = (
+            {"closed_at": utcnow(), "close_reason": "off_topic"} if closed else {}
+        )
         session.add(Question(post_id=post.id, answer_count=answer_count, **reason))
         return str(post.id)
 

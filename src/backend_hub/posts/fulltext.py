@@ -78,7 +78,7 @@ def _regconfig(configuration: Any) -> ColumnElement[Any]:
     return cast(configuration, REGCONFIG)
 
 
-def queries_in_use(words: str) -> CTE:
+def queries_in_use(words: Any) -> CTE:
     """The words as a `query` in each language that posts have, and the `configs` it serves.
 
     The configurations in use are found by skipping through their index, and those that make the

@@ -131,15 +131,15 @@ def from_posts(columns: list[Any]) -> Select[Any]:
     return select(*columns).select_from(Post).join(User, col(User.id) == Post.author_id)
 
 
-def tagged(name: str, post_id: Any = None) -> Any:
+def tagged(name: Any, post_id: Any = None) -> Any:
     """Whether the post carries the tag, or the tag that the name is a synonym of.
 
     `post_id` is whose tags count, when it is not the post itself.
     """
     tag_ids = (
         select(col(Tag.id))
-        .where(col(Tag.name) == name.lower())
-        .union_all(select(col(TagSynonym.tag_id)).where(col(TagSynonym.name) == name.lower()))
+        .where(col(Tag.name) == func.lower(name))
+        .union_all(select(col(TagSynonym.tag_id)).where(col(TagSynonym.name) == func.lower(name)))
     )
     return (
         select(literal(1))
@@ -152,9 +152,9 @@ def tagged(name: str, post_id: Any = None) -> Any:
     )
 
 
-def written_by(username: str) -> Any:
+def written_by(username: Any) -> Any:
     return col(Post.author_id).in_(
-        select(col(User.id)).where(func.lower(User.username) == username.lower())
+        select(col(User.id)).where(func.lower(User.username) == func.lower(username))
     )
 
 

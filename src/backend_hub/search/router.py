@@ -10,9 +10,10 @@ from backend_hub.http.routing import hub_router
 from backend_hub.http.schemas import Slug
 from backend_hub.http.sessions import ReadSession
 from backend_hub.search import queries
-from backend_hub.search.queries import Search, SearchSort
+from backend_hub.search.queries import Search
 from backend_hub.search.query_language import SearchKind
 from backend_hub.search.schemas import SearchPage
+from backend_hub.search.statements import SearchSort
 
 router = hub_router("/search", "search")
 
