@@ -67,6 +67,7 @@ ACCESS: dict[str, Access] = {
     "diff_revisions": ANYONE,
     "list_contributors": ANYONE,
     "list_events": ANYONE,
+    "search": ANYONE,
     # resources
     "list_resources": ANYONE,
     "add_resource": Access("member", "resources:write"),

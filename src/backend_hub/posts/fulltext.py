@@ -4,18 +4,20 @@ import re
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     ColumnElement,
     Double,
+    Text,
     and_,
+    any_,
     case,
     cast,
     func,
     literal,
     literal_column,
-    or_,
     select,
 )
-from sqlalchemy.dialects.postgresql import REGCONFIG
+from sqlalchemy.dialects.postgresql import ARRAY, REGCONFIG
 from sqlmodel import col
 
 from backend_hub.posts.models import Post
@@ -71,37 +73,43 @@ def vector_of(
     tags: ColumnElement[str],
     body: ColumnElement[str],
 ) -> ColumnElement[Any]:
-    """`search_vector` of expressions; `tags` are separated by spaces."""
+    """`search_vector` of expressions; `tags` are separated by spaces.
 
-    def weighted(
-        text: ColumnElement[str], weight: str, config: ColumnElement[Any]
-    ) -> ColumnElement[Any]:
+    Tags are stemmed as the rest is: a query has one form for the whole post.
+    """
+    config = _regconfig(configuration)
+
+    def weighted(text: ColumnElement[str], weight: str) -> ColumnElement[Any]:
         return func.setweight(func.to_tsvector(config, text), literal_column(f"'{weight}'"))
 
-    config = cast(configuration, REGCONFIG)
-    return (
-        weighted(title, "A", config)
-        .op("||")(weighted(tags, "B", _regconfig("simple")))
-        .op("||")(weighted(body, "C", config))
+    return weighted(title, "A").op("||")(weighted(tags, "B")).op("||")(weighted(body, "C"))
+
+
+def _regconfig(configuration: Any) -> ColumnElement[Any]:
+    return cast(configuration, REGCONFIG)
+
+
+def queries_in_use(words: Any) -> CTE:
+    """The words as a `query` in each language that posts have, and the `configs` it serves.
+
+    The configurations in use are found by skipping through their index, and those that make the
+    same query of the words share one scan of the full-text index
+    (docs/decisions/0007-search-in-many-languages.md has the measurements).
+    """
+    smallest = func.min(Post.search_config)
+    used = select(smallest.label("config")).cte("used_configs", recursive=True)
+    following = select(smallest).where(col(Post.search_config) > used.c.config)
+    used = used.union_all(
+        select(following.correlate(used).scalar_subquery()).where(used.c.config.is_not(None))
     )
-
-
-def _regconfig(configuration: str) -> ColumnElement[Any]:
-    return cast(literal(configuration), REGCONFIG)
-
-
-def matches(query: str) -> ColumnElement[bool]:
-    """Whether a post matches, in the language it is written in; each branch is an index scan."""
-    return or_(
-        *(
-            and_(
-                col(Post.search_config) == configuration,
-                col(Post.search).op("@@")(
-                    func.websearch_to_tsquery(_regconfig(configuration), query)
-                ),
-            )
-            for configuration in sorted({*CONFIGURATIONS.values(), "simple"})
+    query = func.websearch_to_tsquery(_regconfig(used.c.config), words)
+    return (
+        select(
+            query.label("query"), func.array_agg(used.c.config, type_=ARRAY(Text)).label("configs")
         )
+        .where(used.c.config.is_not(None))
+        .group_by(query)
+        .cte("queries")
     )
 
 
@@ -119,10 +127,29 @@ def post_query(query: str) -> ColumnElement[Any]:
     return case(parsed, value=col(Post.search_config))
 
 
-def rank(query: str) -> ColumnElement[float]:
+def matched_by(queries: CTE) -> ColumnElement[bool]:
+    """Joins posts with the query in their own language."""
+    return and_(
+        col(Post.search).op("@@")(queries.c.query),
+        col(Post.search_config) == any_(queries.c.configs),
+    )
+
+
+def matches(words: str) -> ColumnElement[bool]:
+    """Whether a post matches, in the language it is written in."""
+    queries = queries_in_use(words)
+    found = select(col(Post.id)).select_from(queries).join(Post, matched_by(queries))
+    return col(Post.id).in_(found.correlate(None))
+
+
+def rank(words: str) -> ColumnElement[float]:
+    """How well a post matches the words, read in its own language."""
+    return rank_by(post_query(words))
+
+
+def rank_by(query: ColumnElement[Any]) -> ColumnElement[float]:
     """Cover density, damped by the length of the text: 0 to 1, more is better."""
-    ranked = func.ts_rank_cd(col(Post.search), post_query(query), 1 | 32)
-    return cast(ranked, Double)
+    return cast(func.ts_rank_cd(col(Post.search), query, 1 | 32), Double)
 
 
 def any_of(title: str) -> str:

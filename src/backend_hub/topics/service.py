@@ -1,6 +1,7 @@
 """The tree of topics, tags and their synonyms: domain verbs."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, delete, func, select
@@ -55,7 +56,7 @@ async def find_topic_id(
     return found
 
 
-def subtree(slug: str) -> Select[tuple[UUID]]:
+def subtree(slug: Any) -> Select[tuple[UUID]]:
     """The ids of a topic and of everything below it, as a subquery."""
     top = select(col(Topic.id)).where(col(Topic.slug) == slug).cte("subtree", recursive=True)
     below = select(col(Topic.id)).join(top, col(Topic.parent_id) == top.c.id)
