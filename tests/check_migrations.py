@@ -4,7 +4,6 @@ import tempfile
 from pathlib import Path
 
 from alembic import command
-
 from backend_hub.embedded import embedded_postgres
 from backend_hub.migrate import alembic_config, downgrade, upgrade
 

@@ -29,8 +29,10 @@ from backend_hub.db import Database
 from backend_hub.doctor import examine
 from backend_hub.embedded import embedded_postgres
 from backend_hub.errors import ConfigurationError, HubError
+from backend_hub.http.schemas import DEFAULT_LICENSE
+from backend_hub.imports.accounts import DEMO_PASSWORD, seed_demo
 from backend_hub.imports.awesome_import import ImportReport, import_awesome, read_list
-from backend_hub.imports.catalogue import DEMO_PASSWORD, seed_catalogue, seed_demo
+from backend_hub.imports.catalogue import seed_catalogue
 from backend_hub.logs import configure_logging
 from backend_hub.settings import (
     LOOPBACK,
@@ -66,6 +68,24 @@ def running_database(settings: Settings) -> Iterator[str]:
         return
     with embedded_postgres(prepare_data_dir(settings)) as server:
         yield server.url
+
+
+@contextmanager
+def migrated_database(settings: Settings, *, migrate: bool | None = None) -> Iterator[str]:
+    """`running_database` at this version's schema.
+
+    The embedded one is migrated without asking; another one is only when `migrate` says so, and
+    else refused with ConfigurationError while it is behind.
+    """
+    with running_database(settings) as url:
+        if settings.embedded if migrate is None else migrate:
+            migrations.upgrade(url)
+        elif (here := with_session(settings, url, migrations.current)) != migrations.head():
+            raise ConfigurationError(
+                f"The database is at {here or 'nothing'}, this version needs "
+                f"{migrations.head()}: run `backend-hub migrate`"
+            )
+        yield url
 
 
 def with_session(settings: Settings, url: str, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
@@ -120,9 +140,7 @@ def serve(
         )
     require_free(host, port)
     signal.signal(signal.SIGTERM, _leave)
-    with running_database(settings) as url:
-        if settings.embedded if migrate is None else migrate:
-            migrations.upgrade(url)
+    with migrated_database(settings, migrate=migrate) as url:
         if settings.development if seed is None else seed:
             run_seed(settings, url)
         os.environ |= {"HUB_DATABASE_URL": url, "HUB_PUBLIC_URL": settings.public_url}
@@ -197,7 +215,7 @@ def seed() -> None:
     What members edited stays as it is. Example: [bold]backend-hub seed[/bold]
     """
     settings = prepared()
-    with running_database(settings) as url:
+    with migrated_database(settings) as url:
         run_seed(settings, url)
 
 
@@ -224,11 +242,16 @@ def import_awesome_list(
     file: Annotated[
         Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="A Markdown list.")
     ],
-    name: Annotated[str, typer.Option(help="The list's name; by default its first heading.")] = "",
+    name: Annotated[
+        str | None, typer.Option(help="The list's name; by default its first heading.")
+    ] = None,
     under: Annotated[
         str | None, typer.Option(help="Slug of a topic to put the list's headings under.")
     ] = None,
     language: Annotated[str, typer.Option(help="BCP 47 language of the list.")] = "en",
+    license_id: Annotated[
+        str, typer.Option("--license", help="SPDX identifier of the list's licence.")
+    ] = DEFAULT_LICENSE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")] = False,
 ) -> None:
     """Import an awesome-style Markdown list: headings become topics, items become links.
@@ -237,32 +260,48 @@ def import_awesome_list(
     """
     settings = prepared()
     text = read_list(file)
-    with running_database(settings) as url, Progress(console=err, transient=True) as bars:
+    with migrated_database(settings) as url, Progress(console=err, transient=True) as bars:
         bar = bars.add_task(file.name, total=None)
 
         async def work(session: Any) -> ImportReport:
             return await import_awesome(
                 session,
                 text,
-                name=name or file.stem,
+                name=name,
+                file_name=file.name,
                 under=under,
                 language=language,
+                license_id=license_id,
                 dry_run=dry_run,
                 progress=lambda done, total: bars.update(bar, completed=done, total=total),
             )
 
         report = with_session(settings, url, work)
-    show_import(report, dry_run)
+    show_import(report)
 
 
-def show_import(report: ImportReport, dry_run: bool) -> None:
-    """What an import did, or would do."""
-    for line in report.lines():
-        out.print(line, soft_wrap=True, highlight=False, markup=False)
-    verb = "would be added" if dry_run else "added"
+def show_import(report: ImportReport) -> None:
+    """What an import did, or would do: a line a topic, and a line for what was left out."""
+    table = Table(box=None)
+    for heading in ("Topic", "", "New", "There already"):
+        table.add_column(heading, justify="left" if heading in {"Topic", ""} else "right")
+    for topic in report.topics:
+        made = "new" if topic.created else ""
+        table.add_row("  " * topic.depth + topic.name, made, str(topic.new), str(topic.existing))
+    out.print(table, markup=False)
+    for skipped in report.skipped:
+        out.print(
+            f"line {skipped.line}: {skipped.reason}: {skipped.text}",
+            soft_wrap=True,
+            highlight=False,
+            markup=False,
+        )
+    verb = "would be added" if report.dry_run else "added"
     out.print(
-        f"{report.new} links {verb}, {report.existing} were there already, "
-        f"{len(report.skipped)} skipped."
+        f"{report.title}: {report.new} links {verb}, {len(report.existing)} were there already, "
+        f"{len(report.skipped)} skipped.",
+        soft_wrap=True,
+        highlight=False,
     )
 
 
@@ -292,7 +331,7 @@ def create_admin(
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ConfigurationError(f"{where} {first['msg']}".strip()) from None
-    with running_database(settings) as url:
+    with migrated_database(settings) as url:
         with_session(settings, url, lambda session: make_admin(session, form))
     out.print(f"{username} is an admin.")
 
