@@ -115,8 +115,8 @@ async def read_question(
 async def edit_question(
     question_id: UUID,
     form: Annotated[QuestionUpdate, Body(openapi_examples=examples.EDIT_EXAMPLES)],
-    if_match: IfMatch,
     actor: QuestionAuthor,
+    if_match: IfMatch,
     session: Session,
     response: Response,
 ) -> QuestionRead:
@@ -128,7 +128,7 @@ async def edit_question(
 
 @router.delete("/{question_id}", summary="Delete a question", status_code=204)
 async def delete_question(
-    question_id: UUID, if_match: IfMatch, actor: QuestionAuthor, session: Session
+    question_id: UUID, actor: QuestionAuthor, if_match: IfMatch, session: Session
 ) -> None:
     """By its asker while nobody else answered, or by a moderator; its answers go with it."""
     await service.delete_question(session, actor, question_id, if_match)
@@ -150,8 +150,8 @@ async def restore_question(
 async def restore_question_revision(
     question_id: UUID,
     number: Number,
-    if_match: IfMatch,
     actor: QuestionAuthor,
+    if_match: IfMatch,
     session: Session,
     response: Response,
 ) -> QuestionRead:
@@ -197,8 +197,8 @@ async def reopen_question(
 async def accept_answer(
     question_id: UUID,
     form: Annotated[AnswerAcceptance, Body(openapi_examples=examples.ACCEPT_EXAMPLES)],
-    if_match: IfMatch,
     actor: QuestionAuthor,
+    if_match: IfMatch,
     session: Session,
     response: Response,
 ) -> QuestionRead:
@@ -210,7 +210,7 @@ async def accept_answer(
 
 @router.delete("/{question_id}/accepted-answer", summary="Accept no answer", status_code=204)
 async def unaccept_answer(
-    question_id: UUID, if_match: IfMatch, actor: QuestionAuthor, session: Session
+    question_id: UUID, actor: QuestionAuthor, if_match: IfMatch, session: Session
 ) -> None:
     """By the asker only; `If-Match` takes the question's ETag."""
     await answering.unaccept_answer(session, actor, question_id, if_match)
@@ -259,8 +259,8 @@ async def read_answer(
 async def edit_answer(
     answer_id: UUID,
     form: Annotated[AnswerUpdate, Body(openapi_examples=examples.EDIT_ANSWER_EXAMPLES)],
-    if_match: IfMatch,
     actor: QuestionAuthor,
+    if_match: IfMatch,
     session: Session,
     response: Response,
 ) -> AnswerRead:
@@ -272,7 +272,7 @@ async def edit_answer(
 
 @answers.delete("/{answer_id}", summary="Delete an answer", status_code=204)
 async def delete_answer(
-    answer_id: UUID, if_match: IfMatch, actor: QuestionAuthor, session: Session
+    answer_id: UUID, actor: QuestionAuthor, if_match: IfMatch, session: Session
 ) -> None:
     """By its author, or by a moderator; an accepted answer is accepted no more."""
     await answering.delete_answer(session, actor, answer_id, if_match)
@@ -292,8 +292,8 @@ async def restore_answer(
 async def restore_answer_revision(
     answer_id: UUID,
     number: Number,
-    if_match: IfMatch,
     actor: QuestionAuthor,
+    if_match: IfMatch,
     session: Session,
     response: Response,
 ) -> AnswerRead:
