@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,11 +56,11 @@ SAMPLES = [read_sample(folder) for folder in FOLDERS]
 
 
 @pytest.fixture(scope="module")
-async def database_url(settings: Settings, worker_name: str) -> AsyncIterator[str]:
+async def database_url(settings: Settings, worker_name: str) -> str:
     """An empty database for the samples, in the form that libpq and asyncpg take."""
     name = f"samples_{os.getpid()}_{worker_name}"
     url = await make_database(settings.database_url, name)
-    yield url.replace("postgresql+asyncpg://", "postgresql://").replace("ssl=", "sslmode=")
+    return url.replace("postgresql+asyncpg://", "postgresql://").replace("ssl=", "sslmode=")
 
 
 @pytest.fixture(scope="module")

@@ -387,7 +387,7 @@ async def _everything(session: Any, post_id: Any) -> dict[str, Any]:
         (Revision, Revision.post_id),
         (Event, Event.post_id),
     ):
-        table = model.__table__
+        table = metadata.tables[str(model.__tablename__)]
         row = (await session.execute(select(table).where(key == post_id))).mappings().one()
         vary = {"id", "post_id", "subject_id", "transaction_id"}
         found[table.name] = {
