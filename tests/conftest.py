@@ -90,10 +90,10 @@ async def empty_url(settings: Settings, worker_name: str) -> str:
 
 
 @pytest.fixture(scope="session")
-async def database_url(empty_url: str) -> AsyncIterator[str]:
+async def database_url(empty_url: str) -> str:
     """The worker's database with the schema of the migrations."""
     await asyncio.to_thread(upgrade, empty_url)
-    yield empty_url
+    return empty_url
 
 
 class TestDatabase(Database):

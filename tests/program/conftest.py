@@ -49,7 +49,7 @@ class Program:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(hidden)}
         return clean | {"PYTHONUNBUFFERED": "1", "COLUMNS": "200"} | self.environment
 
-    def run(self, *arguments: str, input: str | None = None) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         return subprocess.run(
             [str(PROGRAM), *arguments],
@@ -58,7 +58,6 @@ class Program:
             capture_output=True,
             text=True,
             timeout=120,
-            input=input,
         )
 
     def start(self, *arguments: str) -> "Program":

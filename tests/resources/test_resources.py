@@ -48,8 +48,8 @@ async def test_only_the_author_and_reviewers_edit(hub: Hub) -> None:
     assert edited.status_code == 200, edited.text
     assert (edited.json()["title"], edited.json()["level"]) == ("Better title", None)
     assert edited.json()["revision"] == 3
-    credits = (await bob.read(f"/posts/{created['id']}/contributors"))["items"]
-    assert [(c["user"]["username"], c["edits"]) for c in credits] == [("ann", 2), ("rita", 1)]
+    credited = (await bob.read(f"/posts/{created['id']}/contributors"))["items"]
+    assert [(c["user"]["username"], c["edits"]) for c in credited] == [("ann", 2), ("rita", 1)]
 
 
 async def test_an_edit_needs_the_current_etag(hub: Hub) -> None:

@@ -63,7 +63,7 @@ def encode_cursor(name: str, values: Sequence[Any]) -> str:
 
 
 def decode_cursor(cursor: str, order: Order) -> list[Any]:
-    """The values of the last row seen; raises Unprocessable when the cursor is not of this order."""
+    """The values of the last row seen; raises Unprocessable for a cursor of another order."""
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         name, *values = orjson.loads(raw)
