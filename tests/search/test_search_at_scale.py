@@ -14,8 +14,8 @@ POSTS = 20_000
 # A selective word in every 2,000th post, one that nobody can call selective in all of them.
 FILL = text(
     """
-    WITH added AS (INSERT INTO posts (id, kind, author_id, title, body, body_html, language, license, revision,
-        version, created_at, updated_at, last_activity_at, search_config, search)
+    WITH added AS (INSERT INTO posts (id, kind, author_id, title, body, body_html, language,
+        license, revision, version, created_at, updated_at, last_activity_at, search_config, search)
     SELECT id, 'resource', CAST(:author AS uuid), title, body, '<p>' || body || '</p>', language,
         'CC0-1.0', 1, 1, now(), now(), now(), config,
         setweight(to_tsvector(CAST(config AS regconfig), title), 'A')
