@@ -14,8 +14,8 @@ POSTS = 20_000
 # A selective word in every 2,000th post, one that nobody can call selective in all of them.
 FILL = text(
     """
-    INSERT INTO posts (id, kind, author_id, title, body, body_html, language, license, revision,
-        version, created_at, updated_at, last_activity_at, search_config, search)
+    WITH added AS (INSERT INTO posts (id, kind, author_id, title, body, body_html, language,
+        license, revision, version, created_at, updated_at, last_activity_at, search_config, search)
     SELECT id, 'resource', CAST(:author AS uuid), title, body, '<p>' || body || '</p>', language,
         'CC0-1.0', 1, 1, now(), now(), now(), config,
         setweight(to_tsvector(CAST(config AS regconfig), title), 'A')
@@ -26,19 +26,22 @@ FILL = text(
                 || repeat('haystack ' || n % 7 || ' ', n % 9 + 1) AS body,
             CASE WHEN n % 10 = 0 THEN 'de' ELSE 'en' END AS language,
             CASE WHEN n % 10 = 0 THEN 'german' ELSE 'english' END AS config
-        FROM generate_series(1, :posts) AS n
-    ) AS generated
+        FROM generate_series(CAST(:first AS integer), :last) AS n
+    ) AS generated RETURNING id)
+    INSERT INTO resources (post_id, kind) SELECT id, 'project' FROM added
     """
 )
 
 
 async def fill(hub: Hub, author: Person) -> None:
+    """In steps, each well under the statement timeout of a busy machine."""
+    step = 2_000
     async with hub.database.transaction() as session:
-        await session.execute(FILL, {"author": author.id, "posts": POSTS})
-        await session.execute(
-            text("INSERT INTO resources (post_id, kind) SELECT id, 'project' FROM posts")
-        )
-        await session.execute(text("ANALYZE posts, resources"))
+        await session.execute(text("SET LOCAL statement_timeout = 0"))
+        for first in range(1, POSTS, step):
+            numbers = {"first": first, "last": first + step - 1}
+            await session.execute(FILL, {"author": author.id, **numbers})
+        await session.execute(text("ANALYZE posts"))
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ _CUT_CHARACTER = re.compile(r"&[^;\s]*$")
 
 
 def _literal(text: str) -> ColumnElement[str]:
-    return literal_column("'" + text.replace("'", "''").replace(":", "\\:") + "'")
+    return literal_column(f"'{text}'")
 
 
 def _without_marks(text: ColumnElement[str]) -> ColumnElement[str]:

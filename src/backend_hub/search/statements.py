@@ -110,8 +110,8 @@ def _matches(shape: Shape) -> CTE:
     viewer = _SOMEBODY if shape.signed_in else None
     statement = statement.where(visible(viewer), *conditions_of(shape.terms))
     # Words are looked up and ranked once; without words an index has the newest at hand.
-    twice = shape.words and not shape.continued
-    return statement.cte("matches").prefix_with("MATERIALIZED" if twice else "NOT MATERIALIZED")
+    once = "MATERIALIZED" if shape.words else "NOT MATERIALIZED"
+    return statement.cte("matches").prefix_with(once)
 
 
 def _hits(matches: CTE, shape: Shape) -> Select[Any]:
