@@ -13,6 +13,7 @@ from backend_hub.db import refusal_for
 from backend_hub.http.cursors import PageParams
 from backend_hub.http.schemas import Slug
 from backend_hub.http.sessions import ReadSession
+from backend_hub.questions.queries import QuestionFilters, list_questions, read_question
 from backend_hub.resources.queries import ResourceFilters, list_resources, read_resource
 from backend_hub.site import queries
 from backend_hub.site.templating import page
@@ -62,13 +63,16 @@ def numbers(counts: queries.Counts) -> list[tuple[int, str, str]]:
 @router.api_route("/", methods=READ)
 async def show_home(request: Request, session: ReadSession) -> HTMLResponse:
     new = await list_resources(session, None, ResourceFilters(), "newest", PageParams(NEW_ON_HOME))
+    asked = await list_questions(
+        session, None, QuestionFilters(), "newest", PageParams(NEW_ON_HOME)
+    )
     return page(
         request,
         "home.html",
         numbers=numbers(await queries.count_all(session)),
         topics=await queries.list_top_topics(session),
         resources=new.items,
-        questions=await queries.list_new_questions(session, NEW_ON_HOME),
+        questions=asked.items,
     )
 
 
@@ -79,6 +83,9 @@ async def show_topic(
     topic = await read_topic(session, slug)
     filters = ResourceFilters(topic=slug)
     found = await list_resources(session, None, filters, "newest", PageParams(NEW_ON_TOPIC))
+    asked = await list_questions(
+        session, None, QuestionFilters(topic=slug), "newest", PageParams(NEW_ON_HOME)
+    )
     return page(
         request,
         "topic.html",
@@ -87,7 +94,7 @@ async def show_topic(
         below=(await list_topics(session, slug, None, PageParams(100))).items,
         resources=found.items,
         more=found.next_cursor is not None,
-        questions=await queries.list_new_questions(session, NEW_ON_HOME, slug),
+        questions=asked.items,
     )
 
 
@@ -99,9 +106,8 @@ async def show_resource(request: Request, session: ReadSession, resource_id: UUI
 
 @router.api_route("/questions/{question_id}", methods=READ)
 async def show_question(request: Request, session: ReadSession, question_id: UUID) -> HTMLResponse:
-    question = await queries.read_question(session, question_id)
-    answers = await queries.list_best_answers(session, question)
-    return page(request, "question.html", question=question, answers=answers)
+    question = await read_question(session, None, question_id)
+    return page(request, "question.html", question=question)
 
 
 @router.api_route("/robots.txt", methods=READ, response_class=PlainTextResponse)
