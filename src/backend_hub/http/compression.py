@@ -1,7 +1,7 @@
 """gzip, with an ETag of its own for the compressed form."""
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.gzip import GZipResponder
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MINIMUM_SIZE = 2_000
@@ -27,7 +27,6 @@ class CompressionMiddleware:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self.gzip = GZipMiddleware(app, minimum_size=MINIMUM_SIZE, compresslevel=1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -44,5 +43,7 @@ class CompressionMiddleware:
                     headers["etag"] = f'{etag[:-1]}{GZIP_SUFFIX}"'
             await send(message)
 
-        chosen = self.gzip if accepts_gzip(Headers(scope=scope)) else self.app
-        await chosen(scope, receive, label)
+        layer = self.app
+        if accepts_gzip(Headers(scope=scope)):
+            layer = GZipResponder(self.app, MINIMUM_SIZE, compresslevel=1)
+        await layer(scope, receive, label)
