@@ -105,9 +105,7 @@ async def test_https_is_demanded_where_the_hub_is_reached_by_it(
 async def test_the_hub_answers_to_its_own_names_only(
     hub: Hub, app: FastAPI, settings: Settings, test_database: Any, host: str, status: int
 ) -> None:
-    named = variant(
-        app, settings, test_database, allowed_hosts=["hub.example", "*.below.example"]
-    )
+    named = variant(app, settings, test_database, allowed_hosts=["hub.example", "*.below.example"])
     async with http_client(named) as client:
         answer = await client.get("/api/v1/resources", headers={"Host": host})
     assert answer.status_code == status

@@ -146,7 +146,7 @@ async def close_store(app: FastAPI) -> None:
     layer: Any = app.middleware_stack
     while not hasattr(layer, "shared"):
         layer = layer.app
-    await layer.shared.storage.storage.aclose()
+    await layer.shared.storage.bridge.storage.aclose()
 
 
 async def test_a_store_that_is_down_stops_nobody_but_each_process_still_counts(
