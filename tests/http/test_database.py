@@ -37,7 +37,7 @@ def test_only_the_database_module_and_the_command_line_commit() -> None:
             if (
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Attribute)
-                and node.func.attr in {"commit", "begin", "begin_nested", "rollback"}
+                and node.func.attr in {"commit", "begin", "rollback"}
                 and ast.unparse(node.func.value) not in {"context"}
             ):
                 guilty.append(f"{file.relative_to(SOURCE)}:{node.lineno}")
