@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from backend_hub.app import create_app
 from backend_hub.http.rate_limits import network_of
 from backend_hub.settings import Settings
-from tests.hub import Hub, Person
+from tests.hub import Hub
 
 REDIS = "redis://127.0.0.1:6379/5"
 
@@ -170,10 +170,3 @@ async def test_a_store_that_hangs_slows_one_request_and_not_all(limited: Limited
         assert await statuses(limited.client(app), 5) == [200] * 5
         assert time.monotonic() - started < 2
         await close_store(app)
-
-
-async def test_a_person_is_told_apart_from_the_address(hub: Hub) -> None:
-    """Signed in or not, the answers carry the headers."""
-    ann: Person = await hub.person("ann")
-    for person in (ann, hub.visitor):
-        assert "RateLimit" in (await person.get("/resources")).headers
