@@ -115,6 +115,8 @@ async def test_no_log_line_holds_a_token_or_a_password(hub: Hub, log: Log) -> No
 
 async def test_a_path_cannot_forge_a_log_line(hub: Hub, log: Log) -> None:
     await hub.client.get("/%0aforged line%0d%1b[31m%e2%80%a8end")
+    await hub.client.get("/%1b[31mred")
+    assert "\x1b[31mred" not in log.text
     found = [line for line in log.text.splitlines() if "forged" in line]
     assert len(found) == 1
     assert "request_id" in found[0]
