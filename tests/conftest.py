@@ -62,6 +62,7 @@ def settings(worker_name: str) -> Settings:
         secret_key=SECRET,
         public_url="http://testserver",
         database_url=os.environ["TEST_DATABASE_URL"],
+        allowed_hosts=["testserver"],
         log_level="warning",
         rate_limit="1000000/minute",
         sign_in_rate_limit="1000000/minute",
@@ -89,10 +90,10 @@ async def empty_url(settings: Settings, worker_name: str) -> str:
 
 
 @pytest.fixture(scope="session")
-async def database_url(empty_url: str) -> AsyncIterator[str]:
+async def database_url(empty_url: str) -> str:
     """The worker's database with the schema of the migrations."""
     await asyncio.to_thread(upgrade, empty_url)
-    yield empty_url
+    return empty_url
 
 
 class TestDatabase(Database):

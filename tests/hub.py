@@ -142,3 +142,17 @@ def project(title: str = "A URL shortener", **fields: Any) -> dict[str, Any]:
         "acceptance_criteria": ["An unknown link answers 404."],
         **fields,
     }
+
+
+def question(title: str = "Why is my index not used?", **fields: Any) -> dict[str, Any]:
+    """A question to ask."""
+    return {"title": title, "body": f"It is about *{title}*", **fields}
+
+
+async def answered(asker: Person, *answerers: Person, **fields: Any) -> tuple[str, list[str]]:
+    """The id of a question, and of one answer by each of the answerers."""
+    asked = await asker.create("/questions", question(**fields))
+    path = f"/questions/{asked['id']}/answers"
+    texts = [{"body": f"{person.username} knows"} for person in answerers]
+    answers = [await p.create(path, text) for p, text in zip(answerers, texts, strict=True)]
+    return asked["id"], [answer["id"] for answer in answers]

@@ -184,6 +184,7 @@ def upgrade() -> None:
     op.create_index("ix_posts_kind_score_id", "posts", ["kind", "score", "id"], unique=False)
     op.create_index(op.f("ix_posts_parent_id"), "posts", ["parent_id"], unique=False)
     op.create_index("ix_posts_search", "posts", ["search"], unique=False, postgresql_using="gin")
+    op.create_index("ix_posts_search_config", "posts", ["search_config"], unique=False)
     op.create_index("ix_posts_topic_id_kind_id", "posts", ["topic_id", "kind", "id"], unique=False)
     op.create_table(
         "tag_synonyms",
@@ -624,6 +625,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_tag_synonyms_tag_id"), table_name="tag_synonyms")
     op.drop_table("tag_synonyms")
     op.drop_index("ix_posts_topic_id_kind_id", table_name="posts")
+    op.drop_index("ix_posts_search_config", table_name="posts")
     op.drop_index("ix_posts_search", table_name="posts", postgresql_using="gin")
     op.drop_index(op.f("ix_posts_parent_id"), table_name="posts")
     op.drop_index("ix_posts_kind_score_id", table_name="posts")

@@ -67,6 +67,7 @@ ACCESS: dict[str, Access] = {
     "diff_revisions": ANYONE,
     "list_contributors": ANYONE,
     "list_events": ANYONE,
+    "search": ANYONE,
     # resources
     "list_resources": ANYONE,
     "add_resource": Access("member", "resources:write"),
@@ -75,6 +76,40 @@ ACCESS: dict[str, Access] = {
     "delete_resource": Access("author", "resources:write"),
     "restore_resource": Access("author", "resources:write"),
     "restore_resource_revision": Access("author", "resources:write"),
+    # questions
+    "list_questions": ANYONE,
+    "ask_question": Access("member", "questions:write"),
+    "similar_questions": ANYONE,
+    "read_question": ANYONE,
+    "edit_question": Access("author", "questions:write"),
+    "delete_question": Access("author", "questions:write"),
+    "restore_question": Access("author", "questions:write"),
+    "restore_question_revision": Access("author", "questions:write"),
+    "list_related_resources": ANYONE,
+    "accept_answer": Access("author", "questions:write"),
+    "unaccept_answer": Access("author", "questions:write"),
+    "close_question": Access("author", "questions:write"),
+    "reopen_question": Access("author", "questions:write"),
+    # answers
+    "list_answers": ANYONE,
+    "create_answer": Access("member", "questions:write"),
+    "read_answer": ANYONE,
+    "edit_answer": Access("author", "questions:write"),
+    "delete_answer": Access("author", "questions:write"),
+    "restore_answer": Access("author", "questions:write"),
+    "restore_answer_revision": Access("author", "questions:write"),
+    # contributions: who reviews is a role, or a member who maintains the topic
+    "list_contributions": ANYONE,
+    "create_contribution": Access("member", "contributions:write"),
+    "read_contribution": ANYONE,
+    "edit_contribution": Access("author", "contributions:write"),
+    "diff_contribution": ANYONE,
+    "submit_contribution": Access("author", "contributions:write"),
+    "withdraw_contribution": Access("author", "contributions:write"),
+    "review_contribution": Access("reviewer", "contributions:review"),
+    "list_reviews": ANYONE,
+    "read_review": ANYONE,
+    "merge_contribution": Access("reviewer", "contributions:review"),
 }
 
 

@@ -116,7 +116,7 @@ def _layers(settings: Settings) -> list[Middleware]:
         ),
         Middleware(RateLimitMiddleware, settings=settings, identify=account_of),
         Middleware(problems.ProblemMiddleware),
-        Middleware(HostMiddleware, allowed=settings.allowed_hosts),
+        Middleware(HostMiddleware, allowed=settings.hosts),
         Middleware(CompressionMiddleware),
         Middleware(ETagMiddleware),
     ]

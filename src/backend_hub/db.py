@@ -85,6 +85,8 @@ class Database:
     def __init__(self, settings: Settings, url: str) -> None:
         server_settings = {
             "application_name": "backend-hub",
+            # Moments inside JSON that PostgreSQL builds are written in the session's time zone.
+            "timezone": "UTC",
             "statement_timeout": str(settings.database_statement_timeout),
             "lock_timeout": str(settings.database_lock_timeout),
             "idle_in_transaction_session_timeout": "60000",

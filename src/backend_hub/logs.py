@@ -60,7 +60,7 @@ def configure_logging(settings: Settings) -> None:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True
     # At DEBUG these print tokens, or a line for every statement.
-    for name in ("authlib", "asyncio", "httpcore", "httpx", "sqlalchemy"):
+    for name in ("alembic", "authlib", "asyncio", "httpcore", "httpx", "sqlalchemy"):
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
         processors=[

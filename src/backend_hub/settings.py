@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from backend_hub.errors import ConfigurationError
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MINIMUM_SECRET_LENGTH = 32
 WEAK_SECRETS = ("change", "secret", "password", "example", "default", "12345678")
 
@@ -103,9 +104,9 @@ class Settings(BaseSettings):
     )
 
     environment: Literal["development", "production"] = Field(
-        "production",
-        description="`development` makes its own secrets, seeds a demo account and shows its "
-        "password at start. Never reachable from the internet.",
+        "development",
+        description="`development` makes its own secrets, seeds demo accounts with a known "
+        "password, and listens on and answers to loopback names only.",
     )
     name: str = Field("Backend Hub", max_length=80, description="The hub's name on its pages.")
     public_url: str = Field(
@@ -147,8 +148,9 @@ class Settings(BaseSettings):
         description="Comma-separated origins of browser apps that may call the API.",
     )
     allowed_hosts: Annotated[list[str], NoDecode] = Field(
-        default_factory=lambda: ["*"],
-        description="Comma-separated host names that the hub answers to.",
+        default_factory=list,
+        description="Comma-separated host names that the hub answers to. Empty: all; in "
+        "development loopback names.",
     )
     forwarded_allow_ips: str = Field(
         "127.0.0.1", description="Proxies whose X-Forwarded-* headers are believed."
@@ -176,11 +178,12 @@ class Settings(BaseSettings):
         "", description="`redis://host:6379/0`: rate limits are shared by all processes."
     )
 
-    search_language: str = Field(
-        "en", description="BCP 47 language of posts whose author did not say."
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least important lines that are written."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="")
-    log_format: Literal["console", "json"] = Field("console", description="")
+    log_format: Literal["console", "json"] = Field(
+        "console", description="For people, or one JSON object a line."
+    )
     max_body_bytes: int = Field(1_000_000, ge=1_000, description="Bytes; a larger body is 413.")
     shutdown_grace: int = Field(
         10, ge=1, le=300, description="Seconds for requests in flight after SIGTERM."
@@ -194,6 +197,13 @@ class Settings(BaseSettings):
     def issuer(self) -> str:
         """The `iss` of every token (RFC 9068 section 2.2), without a trailing slash."""
         return self.public_url.rstrip("/")
+
+    @property
+    def hosts(self) -> list[str]:
+        """The host names that the hub answers to."""
+        return self.allowed_hosts or (
+            ["127.0.0.1", "localhost", "[::1]"] if self.development else ["*"]
+        )
 
     @property
     def embedded(self) -> bool:
@@ -289,3 +299,20 @@ def without_password(url: str) -> str:
     if parts.password is None:
         return url
     return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
+
+
+def settings_page() -> str:
+    """Every setting in Markdown: docs/settings.md."""
+    lines = [
+        "# Settings",
+        "",
+        "Read from the environment and from `.env`, in this order of weight.",
+    ]
+    lines += ["`backend-hub settings` prints this page.", "", "| variable | default | meaning |"]
+    lines += ["|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        value = field.get_default(call_default_factory=True)
+        shown = value.get_secret_value() if isinstance(value, SecretStr) else value
+        default = f"`{shown}`" if shown not in ("", []) else ""
+        lines.append(f"| `HUB_{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(lines) + "\n"

@@ -48,8 +48,8 @@ async def test_only_the_author_and_reviewers_edit(hub: Hub) -> None:
     assert edited.status_code == 200, edited.text
     assert (edited.json()["title"], edited.json()["level"]) == ("Better title", None)
     assert edited.json()["revision"] == 3
-    credits = (await bob.read(f"/posts/{created['id']}/contributors"))["items"]
-    assert [(c["user"]["username"], c["edits"]) for c in credits] == [("ann", 2), ("rita", 1)]
+    credited = (await bob.read(f"/posts/{created['id']}/contributors"))["items"]
+    assert [(c["user"]["username"], c["edits"]) for c in credited] == [("ann", 2), ("rita", 1)]
 
 
 async def test_an_edit_needs_the_current_etag(hub: Hub) -> None:
@@ -105,3 +105,12 @@ async def test_a_deleted_resource_is_gone_until_it_is_restored(hub: Hub) -> None
     assert (await bob.post(f"{path}/restore")).status_code == 404
     assert (await ann.post(f"{path}/restore")).status_code == 200
     assert (await bob.get(path)).status_code == 200
+
+
+async def test_the_cursor_leads_to_the_next_page_and_the_last_page_has_none(hub: Hub) -> None:
+    ann = await hub.person("ann")
+    made = [(await ann.create("/resources", link(f"Guide {n}")))["id"] for n in range(3)]
+    first = await hub.visitor.read("/resources", limit=2)
+    rest = await hub.visitor.read("/resources", limit=2, cursor=first["next_cursor"])
+    assert [item["id"] for item in first["items"] + rest["items"]] == made[::-1]
+    assert rest["next_cursor"] is None

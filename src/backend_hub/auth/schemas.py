@@ -7,7 +7,10 @@ from pydantic import AfterValidator, EmailStr, Field, model_validator
 from backend_hub.auth.passwords import MAXIMUM_LENGTH, weakness
 from backend_hub.http.schemas import ReadModel, Username, WriteModel
 
-RESERVED_NAMES = frozenset({"me", "admin", "administrator", "moderator", "support", "security"})
+RESERVED_NAMES = frozenset(
+    {"me", "admin", "administrator", "moderator", "support", "security", "backend-hub"}
+)
+"""`backend-hub` is the author of the shipped catalogue and of imported lists."""
 
 
 def _not_reserved(username: str) -> str:
@@ -27,10 +30,10 @@ Password = Annotated[
 ]
 
 
-class UserRegister(WriteModel):
-    """A new account."""
+class NewAccount(WriteModel):
+    """An account that an operator makes: any name will do."""
 
-    username: Annotated[Username, AfterValidator(_not_reserved)]
+    username: Username
     email: Annotated[EmailStr, Field(max_length=254)]
     password: Password
     display_name: Annotated[str, Field(max_length=80)] = ""
@@ -40,6 +43,12 @@ class UserRegister(WriteModel):
         if reason := weakness(self.password, self.username, self.email):
             raise ValueError(f"the password {reason}")
         return self
+
+
+class UserRegister(NewAccount):
+    """A new account."""
+
+    username: Annotated[Username, AfterValidator(_not_reserved)]
 
 
 class TokenRead(ReadModel):

@@ -13,7 +13,7 @@ from sqlmodel import col, select
 from backend_hub.auth.actor import Actor
 from backend_hub.auth.models import RefreshToken, TokenFamily
 from backend_hub.auth.passwords import hash_password, verify_password
-from backend_hub.auth.schemas import UserRegister
+from backend_hub.auth.schemas import NewAccount, UserRegister
 from backend_hub.auth.scopes import SCOPES_OF_ROLE
 from backend_hub.auth.tokens import Claims
 from backend_hub.db import AsyncSession, constraint_name, utcnow
@@ -199,3 +199,18 @@ async def find_actor(session: AsyncSession, claims: Claims) -> Actor | None:
     user_id, username, role = row
     scopes = claims.scopes & SCOPES_OF_ROLE[role]
     return Actor(user_id, username, Role(role), scopes, claims.family_id)
+
+
+async def make_admin(session: AsyncSession, form: NewAccount) -> User:
+    """An admin account of that name: a new one, or the one that exists, with this password."""
+    found = select(User).where(func.lower(User.username) == form.username.lower())
+    user = (await session.exec(found)).first()
+    if user is None:
+        user = User(username=form.username, display_name=form.display_name or form.username)
+        session.add(user)
+    user.email, user.role, user.disabled_at = form.email, Role.admin, None
+    user.password_hash = await hash_password(form.password)
+    user.version += 1
+    await session.flush()
+    record(session, "user.account_changed", actor_id=user.id, subject_id=user.id, private=True)
+    return user

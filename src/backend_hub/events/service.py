@@ -9,7 +9,7 @@ from backend_hub.events.models import Event
 
 def record(
     session: AsyncSession,
-    type: str,
+    event_type: str,
     *,
     actor_id: UUID | None,
     subject_id: UUID | str,
@@ -23,7 +23,7 @@ def record(
     """
     session.add(
         Event(
-            type=type,
+            type=event_type,
             actor_id=actor_id,
             subject_id=str(subject_id),
             post_id=post_id,

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import orjson
 from pydantic import BaseModel, Field
-from sqlalchemy import RowMapping, Select, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, RowMapping, Select, func, literal, select, tuple_
 
 from backend_hub.db import AsyncSession
 from backend_hub.errors import Unprocessable
@@ -57,7 +57,7 @@ class Order:
 
 
 def encode_cursor(name: str, values: Sequence[Any]) -> str:
-    # asyncpg has a UUID class of its own, which orjson does not know.
+    # asyncpg's UUID is a subclass of Python's, which orjson does not know.
     raw = orjson.dumps([name, *values], default=str)
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
@@ -98,30 +98,43 @@ def _parse(value: Any, kind: type) -> Any:
     return value
 
 
+def one_page(
+    statement: Select[Any], order: Order, limit: Any, after: Sequence[Any] | None
+) -> Select[Any]:
+    """The statement for the rows of one page and one more, each with the keys of its order.
+
+    `limit` and the values of `after` may be bound parameters of a statement that is kept.
+    """
+    keys = [column.label(f"_key{i}") for i, column in enumerate(order.columns)]
+    paged = statement.add_columns(*keys)
+    if after is not None:
+        values = [
+            value if isinstance(value, ColumnElement) else literal(value, column.type)
+            for value, column in zip(after, order.columns, strict=True)
+        ]
+        here, there = tuple_(*order.columns), tuple_(*values)
+        paged = paged.where(here < there if order.descending else here > there)
+    directions = [c.desc() if order.descending else c.asc() for c in order.columns]
+    return paged.order_by(*directions).limit(limit)
+
+
+def cut(rows: Sequence[RowMapping], order: Order, page: PageParams) -> Sequence[RowMapping]:
+    """The rows of the page; when there are more, it also learns its `next_cursor`."""
+    if len(rows) <= page.limit:
+        return rows
+    rows = rows[: page.limit]
+    last = [rows[-1][f"_key{i}"] for i in range(len(order.columns))]
+    page.next_cursor = encode_cursor(order.name, last)
+    return rows
+
+
 async def fetch_page(
     session: AsyncSession, statement: Select[Any], order: Order, page: PageParams
 ) -> tuple[Sequence[RowMapping], int | None]:
     """Run a statement for one page: its rows as mappings, and the total when it was asked for."""
-    keys = [column.label(f"_key{i}") for i, column in enumerate(order.columns)]
-    paged = statement.add_columns(*keys)
-    if page.cursor is not None:
-        after = tuple_(
-            *(
-                literal(value, column.type)
-                for value, column in zip(
-                    decode_cursor(page.cursor, order), order.columns, strict=True
-                )
-            )
-        )
-        here = tuple_(*order.columns)
-        paged = paged.where(here < after if order.descending else here > after)
-    directions = [c.desc() if order.descending else c.asc() for c in order.columns]
-    result = await session.exec(paged.order_by(*directions).limit(page.limit + 1))  # type: ignore[call-overload]
-    rows: Sequence[RowMapping] = result.mappings().all()
-    if len(rows) > page.limit:
-        rows = rows[: page.limit]
-        last = rows[-1]
-        page.next_cursor = encode_cursor(order.name, [last[key.name] for key in keys])
+    after = decode_cursor(page.cursor, order) if page.cursor is not None else None
+    result = await session.exec(one_page(statement, order, page.limit + 1, after))  # type: ignore[call-overload]
+    rows = cut(result.mappings().all(), order, page)
     total = None
     if page.include_total:
         counted = select(func.count()).select_from(statement.order_by(None).subquery())

@@ -115,12 +115,12 @@ class ETagMiddleware:
 
 
 def _taggable(head: Message, body: Message) -> bool:
-    """A whole JSON answer in one piece; streams and files have their own validators."""
+    """A whole JSON answer or page in one piece; streams and files have their own validators."""
     if head["status"] not in {200, 201} or body.get("more_body"):
         return False
     headers = Headers(raw=head["headers"])
     return (
-        headers.get("content-type", "").startswith("application/json")
+        headers.get("content-type", "").startswith(("application/json", "text/html"))
         and headers.get("cache-control", "") != "no-store"
     )
 

@@ -58,7 +58,7 @@ async def run_once(
 
 
 def refuse_bad_parameters(request: Request, known: set[str]) -> None:
-    """422 for a query parameter that the route does not have, and for text PostgreSQL cannot hold."""
+    """422 for a query parameter that the route lacks, and for text PostgreSQL cannot hold."""
     errors = []
     for name, value in request.query_params.multi_items():
         if name not in known:

@@ -30,7 +30,7 @@ class Piece(NamedTuple):
 
 
 class _Markdown(MarkdownIt):
-    def validateLink(self, url: str) -> bool:
+    def validateLink(self, url: str) -> bool:  # noqa: N802 - the library's name
         """Accept every scheme: a javascript: link is reported, not silently turned into text."""
         return True
 

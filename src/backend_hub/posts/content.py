@@ -46,12 +46,15 @@ class PostContent(TextContent):
 def as_texts(content: dict[str, Any]) -> dict[str, str]:
     """A content as field -> text: what is compared, and later merged, line by line.
 
-    Each file of a code sample is a field of its own, `files/<name>`; lists have a line an entry.
+    Each file of a code sample is a field of its own, `files/<name>`, and so is each field of a
+    contribution's proposal, `proposal/<name>`; lists have a line an entry.
     """
     texts: dict[str, str] = {}
     for name, value in content.items():
         if name == "files":
             texts |= {f"files/{file['name']}": file["content"] for file in value or []}
+        elif isinstance(value, dict):
+            texts |= {f"{name}/{inner}": text for inner, text in as_texts(value).items()}
         elif isinstance(value, str):
             texts[name] = value
         elif isinstance(value, list):

@@ -1,9 +1,23 @@
 """Full-text search of posts: which configuration serves a language, and the vector of a post."""
 
+import re
 from typing import Any
 
-from sqlalchemy import ColumnElement, Double, and_, cast, func, literal, literal_column, or_
-from sqlalchemy.dialects.postgresql import REGCONFIG
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Double,
+    Text,
+    and_,
+    any_,
+    case,
+    cast,
+    func,
+    literal,
+    literal_column,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, REGCONFIG
 from sqlmodel import col
 
 from backend_hub.posts.models import Post
@@ -50,44 +64,103 @@ def configuration_for(language: str) -> str:
 
 def search_vector(configuration: str, title: str, tags: list[str], body: str) -> ColumnElement[Any]:
     """Title weighs A, tags B, body C. A body is under 64 kB, so a vector is far under 1 MiB."""
-    config = cast(literal(configuration), REGCONFIG)
+    return vector_of(literal(configuration), literal(title), literal(" ".join(tags)), literal(body))
 
-    def weighted(text: str, weight: str, with_config: ColumnElement[Any]) -> ColumnElement[Any]:
-        return func.setweight(func.to_tsvector(with_config, text), literal_column(f"'{weight}'"))
 
-    simple = cast(literal("simple"), REGCONFIG)
-    return (
-        weighted(title, "A", config)
-        .op("||")(weighted(" ".join(tags), "B", simple))
-        .op("||")(weighted(body, "C", config))
+def vector_of(
+    configuration: ColumnElement[str],
+    title: ColumnElement[str],
+    tags: ColumnElement[str],
+    body: ColumnElement[str],
+) -> ColumnElement[Any]:
+    """`search_vector` of expressions; `tags` are separated by spaces.
+
+    Tags are stemmed as the rest is: a query has one form for the whole post.
+    """
+    config = _regconfig(configuration)
+
+    def weighted(text: ColumnElement[str], weight: str) -> ColumnElement[Any]:
+        return func.setweight(func.to_tsvector(config, text), literal_column(f"'{weight}'"))
+
+    return weighted(title, "A").op("||")(weighted(tags, "B")).op("||")(weighted(body, "C"))
+
+
+def _regconfig(configuration: Any) -> ColumnElement[Any]:
+    return cast(configuration, REGCONFIG)
+
+
+def queries_in_use(words: Any) -> CTE:
+    """The words as a `query` in each language that posts have, and the `configs` it serves.
+
+    The configurations in use are found by skipping through their index, and those that make the
+    same query of the words share one scan of the full-text index
+    (docs/decisions/0007-search-in-many-languages.md has the measurements).
+    """
+    smallest = func.min(Post.search_config)
+    used = select(smallest.label("config")).cte("used_configs", recursive=True)
+    following = select(smallest).where(col(Post.search_config) > used.c.config)
+    used = used.union_all(
+        select(following.correlate(used).scalar_subquery()).where(used.c.config.is_not(None))
     )
-
-
-def _regconfig(configuration: str) -> ColumnElement[Any]:
-    return cast(literal(configuration), REGCONFIG)
-
-
-def matches(query: str) -> ColumnElement[bool]:
-    """Whether a post matches, in the language it is written in; each branch is an index scan."""
-    return or_(
-        *(
-            and_(
-                col(Post.search_config) == configuration,
-                col(Post.search).op("@@")(
-                    func.websearch_to_tsquery(_regconfig(configuration), query)
-                ),
-            )
-            for configuration in sorted({*CONFIGURATIONS.values(), "simple"})
+    query = func.websearch_to_tsquery(_regconfig(used.c.config), words)
+    return (
+        select(
+            query.label("query"), func.array_agg(used.c.config, type_=ARRAY(Text)).label("configs")
         )
+        .where(used.c.config.is_not(None))
+        .group_by(query)
+        .cte("queries")
     )
 
 
 def post_query(query: str) -> ColumnElement[Any]:
-    """The query in the language of each post."""
-    return func.websearch_to_tsquery(cast(col(Post.search_config), REGCONFIG), query)
+    """The query in the language of each post.
+
+    It is parsed once for each language that occurs, as a subquery, and not once for each post.
+    """
+    parsed = {
+        configuration: select(
+            func.websearch_to_tsquery(_regconfig(configuration), query)
+        ).scalar_subquery()
+        for configuration in sorted({*CONFIGURATIONS.values(), "simple"})
+    }
+    return case(parsed, value=col(Post.search_config))
 
 
-def rank(query: str) -> ColumnElement[float]:
+def matched_by(queries: CTE) -> ColumnElement[bool]:
+    """Joins posts with the query in their own language."""
+    return and_(
+        col(Post.search).op("@@")(queries.c.query),
+        col(Post.search_config) == any_(queries.c.configs),
+    )
+
+
+def matches(words: str) -> ColumnElement[bool]:
+    """Whether a post matches, in the language it is written in."""
+    queries = queries_in_use(words)
+    found = select(col(Post.id)).select_from(queries).join(Post, matched_by(queries))
+    return col(Post.id).in_(found.correlate(None))
+
+
+def rank(words: str) -> ColumnElement[float]:
+    """How well a post matches the words, read in its own language."""
+    return rank_by(post_query(words))
+
+
+def rank_by(query: ColumnElement[Any]) -> ColumnElement[float]:
     """Cover density, damped by the length of the text: 0 to 1, more is better."""
-    ranked = func.ts_rank_cd(col(Post.search), post_query(query), 1 | 32)
-    return cast(ranked, Double)
+    return cast(func.ts_rank_cd(col(Post.search), query, 1 | 32), Double)
+
+
+def any_of(title: str) -> str:
+    """A query for posts with any word of a title; matches nothing when it has none."""
+    words = re.findall(r"\w+", title.lower())
+    return " or ".join(word for word in dict.fromkeys(words) if word != "or")
+
+
+def similarity(query: str) -> ColumnElement[float]:
+    """How much of an `any_of` query a post has: each word counts, the title's words most.
+
+    Unlike cover density, `ts_rank` gives more for two words than for one word twice.
+    """
+    return cast(func.ts_rank(col(Post.search), post_query(query), 1), Double)

@@ -30,6 +30,7 @@ class Post(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint("kind IN ('resource', 'question', 'answer', 'contribution')", name="kind"),
         Index("ix_posts_search", "search", postgresql_using="gin"),
+        Index("ix_posts_search_config", "search_config"),
         Index("ix_posts_author_id_kind_id", "author_id", "kind", "id"),
         Index("ix_posts_kind_id", "kind", "id"),
         Index("ix_posts_kind_score_id", "kind", "score", "id"),

@@ -35,7 +35,7 @@ from backend_hub.posts.schemas import (
     RevisionRead,
 )
 from backend_hub.posts.visibility import visible
-from backend_hub.topics.models import Tag, Topic
+from backend_hub.topics.models import Tag, TagSynonym, Topic
 from backend_hub.users.models import User
 
 NEWEST = Order("newest", [col(Post.id)])
@@ -50,24 +50,24 @@ def author_json(user: Any = User) -> Any:
     )
 
 
-def tag_names() -> Any:
+def tag_names(post: Any = Post) -> Any:
     """The post's tags in their author's order, as a JSON array."""
     names = func.json_agg(aggregate_order_by(col(Tag.name), col(PostTag.position)))
     return (
         select(func.coalesce(names, literal_column("'[]'::json")))
         .select_from(PostTag)
         .join(Tag, col(Tag.id) == PostTag.tag_id)
-        .where(col(PostTag.post_id) == Post.id)
-        .correlate(Post)
+        .where(col(PostTag.post_id) == post.id)
+        .correlate(post)
         .scalar_subquery()
     )
 
 
-def topic_json() -> Any:
+def topic_json(post: Any = Post) -> Any:
     return (
         select(func.json_build_object("slug", Topic.slug, "name", Topic.name))
-        .where(col(Topic.id) == Post.topic_id)
-        .correlate(Post)
+        .where(col(Topic.id) == post.topic_id)
+        .correlate(post)
         .scalar_subquery()
     )
 
@@ -131,20 +131,30 @@ def from_posts(columns: list[Any]) -> Select[Any]:
     return select(*columns).select_from(Post).join(User, col(User.id) == Post.author_id)
 
 
-def tagged(name: str) -> Any:
-    """Whether the post carries the tag, or the tag that the name is a synonym of."""
-    tag_ids = select(col(Tag.id)).where(func.lower(Tag.name) == name.lower())
+def tagged(name: Any, post_id: Any = None) -> Any:
+    """Whether the post carries the tag, or the tag that the name is a synonym of.
+
+    `post_id` is whose tags count, when it is not the post itself.
+    """
+    tag_ids = (
+        select(col(Tag.id))
+        .where(col(Tag.name) == func.lower(name))
+        .union_all(select(col(TagSynonym.tag_id)).where(col(TagSynonym.name) == func.lower(name)))
+    )
     return (
         select(literal(1))
-        .where(col(PostTag.post_id) == Post.id, col(PostTag.tag_id).in_(tag_ids))
+        .where(
+            col(PostTag.post_id) == (col(Post.id) if post_id is None else post_id),
+            col(PostTag.tag_id).in_(tag_ids),
+        )
         .correlate(Post)
         .exists()
     )
 
 
-def written_by(username: str) -> Any:
+def written_by(username: Any) -> Any:
     return col(Post.author_id).in_(
-        select(col(User.id)).where(func.lower(User.username) == username.lower())
+        select(col(User.id)).where(func.lower(User.username) == func.lower(username))
     )
 
 
@@ -168,8 +178,10 @@ def post_ref_columns() -> list[Label[Any]]:
     ]
 
 
-async def one(session: AsyncSession, statement: Select[Any]) -> RowMapping | None:
-    result = await session.exec(statement)  # type: ignore[call-overload]
+async def one(
+    session: AsyncSession, statement: Select[Any], **parameters: Any
+) -> RowMapping | None:
+    result = await session.exec(statement, params=parameters)  # type: ignore[call-overload]
     row: RowMapping | None = result.mappings().one_or_none()
     return row
 

@@ -109,8 +109,8 @@ async def read_comment(
 async def update_comment(
     comment_id: UUID,
     form: CommentUpdate,
-    if_match: IfMatch,
     actor: Member,
+    if_match: IfMatch,
     session: Session,
     response: Response,
 ) -> CommentRead:
@@ -122,7 +122,7 @@ async def update_comment(
 
 @comments.delete("/{comment_id}", summary="Delete a comment", status_code=204)
 async def delete_comment(
-    comment_id: UUID, if_match: IfMatch, actor: Member, session: Session
+    comment_id: UUID, actor: Member, if_match: IfMatch, session: Session
 ) -> None:
     """By its author, or by a moderator."""
     await service.delete_comment(session, actor, comment_id, if_match)

@@ -147,7 +147,7 @@ class RevisionDetail(RevisionRead):
 class FieldDiff(ReadModel):
     """How one field differs."""
 
-    field: str = Field(max_length=200, description="A field's name, or `files/<name>`.")
+    field: str = Field(max_length=200, description="A name, `files/<name>` or `proposal/<name>`.")
     before: str | None = Field(max_length=1_000_000)
     after: str | None = Field(max_length=1_000_000)
     unified: str = Field(max_length=2_000_000, description="In the form of `diff -u`.")

@@ -73,9 +73,11 @@ async def create_post(
     content: TextContent,
     *,
     summary: str = "",
+    credit: Credit | None = None,
     **columns: Any,
 ) -> Post:
     """Write a post and its first revision; the caller adds the row of its kind."""
+    credit = credit or Credit(editor_id=author_id)
     post = Post(
         id=new_id(),
         kind=kind,
@@ -89,7 +91,7 @@ async def create_post(
         **columns,
     )
     session.add(post)
-    await write_revision(session, post, content, Credit(editor_id=author_id), summary=summary)
+    await write_revision(session, post, content, credit, summary=summary)
     record(session, f"{kind}.created", actor_id=author_id, subject_id=post.id, post_id=post.id)
     return post
 

@@ -87,8 +87,8 @@ async def read_resource(
 async def edit_resource(
     resource_id: UUID,
     form: Annotated[ResourceUpdate, Body(openapi_examples=UPDATE_EXAMPLES)],
-    if_match: IfMatch,
     actor: ResourceAuthor,
+    if_match: IfMatch,
     session: Session,
     response: Response,
 ) -> ResourceRead:
@@ -103,7 +103,7 @@ async def edit_resource(
 
 @router.delete("/{resource_id}", summary="Delete a resource", status_code=204)
 async def delete_resource(
-    resource_id: UUID, if_match: IfMatch, actor: ResourceAuthor, session: Session
+    resource_id: UUID, actor: ResourceAuthor, if_match: IfMatch, session: Session
 ) -> None:
     """By its author, or by a moderator. It can be restored."""
     await service.delete_resource(session, actor, resource_id, if_match)
@@ -127,8 +127,8 @@ async def restore_resource(
 async def restore_resource_revision(
     resource_id: UUID,
     number: Annotated[RevisionNumber, Path(examples=[1])],
-    if_match: IfMatch,
     actor: ResourceAuthor,
+    if_match: IfMatch,
     session: Session,
     response: Response,
 ) -> ResourceRead:

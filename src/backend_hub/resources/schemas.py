@@ -35,7 +35,8 @@ Url = Annotated[
     AfterValidator(normalize_url),
 ]
 FileName = Annotated[
-    str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")
+    str,
+    Field(min_length=1, max_length=100, pattern=r"^\.?[A-Za-z0-9_][A-Za-z0-9._-]*$"),
 ]
 ProgrammingLanguage = Annotated[
     str, Field(min_length=1, max_length=40, pattern=r"^[a-z][a-z0-9+#.-]*$", examples=["python"])
@@ -125,7 +126,7 @@ DETAILS: dict[str, tuple[str, ...]] = {
 """The fields of each kind that are kept in `resources.details`."""
 
 
-class ResourceUpdate(PatchModel):
+class ResourceChanges(PatchModel):
     """What of a resource may change; fields of another kind are refused."""
 
     title: Title = UNSET
@@ -145,13 +146,18 @@ class ResourceUpdate(PatchModel):
     estimated_hours: Hours = UNSET
     milestones: Milestones = UNSET
     acceptance_criteria: Criteria = UNSET
-    summary: Summary = UNSET
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
         if not self.model_fields_set - {"summary"}:
             raise ValueError("there is nothing to change")
         return self
+
+
+class ResourceUpdate(ResourceChanges):
+    """Changes, and why they are made."""
+
+    summary: Summary = UNSET
 
 
 class ResourceSummary(TitledPostRead):

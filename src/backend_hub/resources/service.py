@@ -43,15 +43,20 @@ class DuplicateUrl(Conflict):
 
 
 async def add_resource(
-    session: AsyncSession, author_id: UUID, content: Content, *, summary: str = "", **columns: Any
+    session: AsyncSession,
+    author_id: UUID,
+    content: Content,
+    *,
+    summary: str = "",
+    credit: Credit | None = None,
+    **columns: Any,
 ) -> Post:
     """Add a resource for its author; raises DuplicateUrl. `columns` go on the resources row."""
     await _refuse_duplicate(session, content, None)
-    post = await create_post(session, author_id, PostKind.resource, content, summary=summary)
-    resource = Resource(post_id=post.id, kind=content.kind, **columns)
-    _apply(resource, content)
-    session.add(resource)
-    await _flush(session, content)
+    post = await create_post(
+        session, author_id, PostKind.resource, content, summary=summary, credit=credit
+    )
+    await _write(session, Resource(post_id=post.id, kind=content.kind, **columns), content)
     return post
 
 
@@ -62,6 +67,13 @@ def _apply(resource: Resource, content: Content) -> None:
     if isinstance(content, LinkContent):
         resource.url, resource.link_type = content.url, content.link_type
         resource.url_key = url_key(content.url)
+
+
+def resource_row(post_id: UUID, content: Content, **columns: Any) -> Resource:
+    """The row of a new resource, for callers that insert many at once."""
+    resource = Resource(post_id=post_id, kind=content.kind, **columns)
+    _apply(resource, content)
+    return resource
 
 
 async def _refuse_duplicate(session: AsyncSession, content: Content, own_id: UUID | None) -> None:
@@ -81,10 +93,15 @@ async def _refuse_duplicate(session: AsyncSession, content: Content, own_id: UUI
         )
 
 
-async def _flush(session: AsyncSession, content: Content) -> None:
-    """Write the resources row; of two that add one URL at once the constraint picks the first."""
+async def _write(session: AsyncSession, resource: Resource, content: Content) -> None:
+    """Write the resources row; of two that add one URL at once the constraint picks the first.
+
+    The row changes inside the savepoint: beginning one flushes what was changed before it.
+    """
     try:
         async with session.begin_nested():
+            _apply(resource, content)
+            session.add(resource)
             await session.flush()
     except IntegrityError as error:
         if constraint_name(error) != "uq_resources_url_key":
@@ -129,14 +146,14 @@ async def edit_resource(
     return post
 
 
-def validated(fields: dict[str, Any]) -> Content:
+def validated(fields: dict[str, Any], under: tuple[str, ...] = ("body",)) -> Content:
     """The content; raises Unprocessable for fields that its kind does not have."""
     try:
         return resource_content.validate_python(fields)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         loc = [part for part in first["loc"] if part != fields.get("kind")]
-        raise Unprocessable(first["msg"], loc=("body", *loc)) from None
+        raise Unprocessable(first["msg"], loc=(*under, *loc)) from None
 
 
 async def replace_content(
@@ -151,8 +168,7 @@ async def replace_content(
 ) -> None:
     """Make `content` the resource's next revision: edits, restores and merges all end here."""
     await _refuse_duplicate(session, content, post.id)
-    _apply(resource, content)
-    await _flush(session, content)
+    await _write(session, resource, content)
     await edit_post(session, actor, post, content, summary=summary, credit=credit)
 
 
@@ -185,6 +201,5 @@ async def restore_resource(session: AsyncSession, actor: Actor, post_id: UUID) -
     content = validated(await current_content(session, post))
     await _refuse_duplicate(session, content, post.id)
     await restore_post(session, actor, post)
-    _apply(resource, content)
-    await _flush(session, content)
+    await _write(session, resource, content)
     return post

@@ -67,8 +67,8 @@ async def read_topic(slug: TopicSlug, session: ReadSession, response: Response) 
 async def update_topic(
     slug: TopicSlug,
     form: TopicUpdate,
-    if_match: IfMatch,
     actor: TopicEditor,
+    if_match: IfMatch,
     session: Session,
     response: Response,
 ) -> TopicDetail:
@@ -80,7 +80,7 @@ async def update_topic(
 
 @topics.delete("/{slug}", summary="Delete an empty topic", status_code=204)
 async def delete_topic(
-    slug: TopicSlug, if_match: IfMatch, actor: TopicEditor, session: Session
+    slug: TopicSlug, actor: TopicEditor, if_match: IfMatch, session: Session
 ) -> None:
     """Answers 409 while the topic has sub-topics or posts."""
     await service.delete_topic(session, actor, slug, if_match)
@@ -127,8 +127,8 @@ async def read_tag(name: TagPath, session: ReadSession, response: Response) -> T
 async def update_tag(
     name: TagPath,
     form: TagUpdate,
-    if_match: IfMatch,
     actor: TopicEditor,
+    if_match: IfMatch,
     session: Session,
     response: Response,
 ) -> TagRead:

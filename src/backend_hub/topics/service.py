@@ -1,6 +1,7 @@
 """The tree of topics, tags and their synonyms: domain verbs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, delete, func, select
@@ -42,18 +43,20 @@ async def get_topic(session: AsyncSession, slug: str, *, lock: bool = False) -> 
     return topic
 
 
-async def find_topic_id(session: AsyncSession, slug: str | None) -> UUID | None:
+async def find_topic_id(
+    session: AsyncSession, slug: str | None, loc: tuple[str, ...] = ("body", "topic")
+) -> UUID | None:
     """The id for a slug that a post names; raises Unprocessable when there is no such topic."""
     if slug is None:
         return None
     topic_id = await session.scalar(select(Topic.id).where(col(Topic.slug) == slug))  # type: ignore[call-overload]
     if topic_id is None:
-        raise Unprocessable(f"There is no topic {slug}", loc=("body", "topic"))
+        raise Unprocessable(f"There is no topic {slug}", loc=loc)
     found: UUID = topic_id
     return found
 
 
-def subtree(slug: str) -> Select[tuple[UUID]]:
+def subtree(slug: Any) -> Select[tuple[UUID]]:
     """The ids of a topic and of everything below it, as a subquery."""
     top = select(col(Topic.id)).where(col(Topic.slug) == slug).cte("subtree", recursive=True)
     below = select(col(Topic.id)).join(top, col(Topic.parent_id) == top.c.id)
@@ -187,24 +190,43 @@ async def maintains(session: AsyncSession, user_id: UUID, topic_id: UUID | None)
     return (await session.scalars(statement.limit(1))).first() is not None
 
 
+def maintained_by(user_id: UUID) -> Select[tuple[UUID]]:
+    """The ids of the topics that the person maintains, and of everything below them."""
+    top = (
+        select(col(TopicMaintainer.topic_id).label("id"))
+        .where(col(TopicMaintainer.user_id) == user_id)
+        .cte("maintained", recursive=True)
+    )
+    below = select(col(Topic.id)).join(top, col(Topic.parent_id) == top.c.id)
+    tree = top.union(below)
+    return select(tree.c.id)
+
+
 async def resolve_tags(session: AsyncSession, names: Sequence[str]) -> list[tuple[UUID, str]]:
     """(id, name) of each tag in the order given: synonyms become their tag, new words new tags."""
-    if not names:
-        return []
+    tags = await tags_of_words(session, names)
+    return list(dict.fromkeys(tags[name] for name in names))
+
+
+async def tags_of_words(session: AsyncSession, names: Iterable[str]) -> dict[str, tuple[UUID, str]]:
+    """(id, name) of the tag behind each word; words that nobody used before become tags."""
+    wanted = set(names)
+    if not wanted:
+        return {}
     known = (
         select(col(TagSynonym.name), col(Tag.id), col(Tag.name))
         .join(Tag, col(Tag.id) == TagSynonym.tag_id)
-        .where(col(TagSynonym.name).in_(names))
+        .where(col(TagSynonym.name).in_(wanted))
     )
     canonical = {word: (tag_id, name) for word, tag_id, name in await session.execute(known)}
     # Sorted, so that two posts with the same new tags cannot wait for each other.
-    words = sorted(set(names) - set(canonical))
+    words = sorted(wanted - set(canonical))
     if words:
         rows = [{"id": new_id(), "name": word, "created_at": utcnow()} for word in words]
         await session.execute(insert(Tag).values(rows).on_conflict_do_nothing())
         found = select(col(Tag.id), col(Tag.name)).where(col(Tag.name).in_(words))
         canonical |= {name: (tag_id, name) for tag_id, name in await session.execute(found)}
-    return list(dict.fromkeys(canonical[name] for name in names))
+    return canonical
 
 
 async def update_tag(

@@ -38,7 +38,7 @@ async def read_me(actor: SignedIn, session: ReadSession, response: Response) -> 
 
 @router.patch("/me", summary="Change your profile")
 async def update_me(
-    form: MeUpdate, if_match: IfMatch, actor: ProfileOwner, session: Session, response: Response
+    form: MeUpdate, actor: ProfileOwner, if_match: IfMatch, session: Session, response: Response
 ) -> MeRead:
     """Change the name that is shown, and what you say about yourself."""
     user = await service.update_profile(session, actor.id, form, if_match)
@@ -74,9 +74,9 @@ async def read_account(
 async def update_account(
     user_id: UUID,
     form: AccountUpdate,
+    actor: Admin,
     if_match: IfMatch,
     session: Session,
-    actor: Admin,
     response: Response,
 ) -> AccountRead:
     """Give a role, or disable an account: its tokens stop working at once. For admins."""

@@ -1,0 +1,397 @@
+"""`backend-hub`: run the hub, and what its operators do on the command line."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+import uvicorn
+from pydantic import ValidationError
+from rich.console import Console
+from rich.panel import Panel
+from rich.progress import Progress
+from rich.table import Table
+from sqlalchemy.exc import SQLAlchemyError
+
+from backend_hub import migrate as migrations
+from backend_hub.app import create_app
+from backend_hub.auth.schemas import NewAccount
+from backend_hub.auth.service import make_admin
+from backend_hub.db import Database
+from backend_hub.doctor import examine
+from backend_hub.embedded import embedded_postgres
+from backend_hub.errors import ConfigurationError, HubError
+from backend_hub.http.schemas import DEFAULT_LICENSE
+from backend_hub.imports.accounts import DEMO_PASSWORD, seed_demo
+from backend_hub.imports.awesome_import import ImportReport, import_awesome, read_list
+from backend_hub.imports.catalogue import seed_catalogue
+from backend_hub.logs import configure_logging
+from backend_hub.settings import (
+    LOOPBACK,
+    Settings,
+    load_settings,
+    prepare_data_dir,
+    settings_page,
+    without_password,
+)
+
+T = TypeVar("T")
+out = Console()
+err = Console(stderr=True)
+app = typer.Typer(
+    help="The self-hosted home of a community that learns backend development.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+importer = typer.Typer(help="Bring in content from elsewhere.", no_args_is_help=True)
+app.add_typer(importer, name="import")
+
+Host = Annotated[str, typer.Option(help="Address to listen on; development: loopback only.")]
+Port = Annotated[int, typer.Option(min=1, max=65_535, help="Port to listen on.")]
+
+
+@contextmanager
+def running_database(settings: Settings) -> Iterator[str]:
+    """The URL of the database; the embedded PostgreSQL runs for the time of the block."""
+    if not settings.embedded:
+        yield settings.database_url
+        return
+    with embedded_postgres(prepare_data_dir(settings)) as server:
+        yield server.url
+
+
+@contextmanager
+def migrated_database(settings: Settings, *, migrate: bool | None = None) -> Iterator[str]:
+    """`running_database` at this version's schema.
+
+    The embedded one is migrated without asking; another one is only when `migrate` says so, and
+    else refused with ConfigurationError while it is behind.
+    """
+    with running_database(settings) as url:
+        if settings.embedded if migrate is None else migrate:
+            migrations.upgrade(url)
+        elif (here := with_session(settings, url, migrations.current)) != migrations.head():
+            raise ConfigurationError(
+                f"The database is at {here or 'nothing'}, this version needs "
+                f"{migrations.head()}: run `backend-hub migrate`"
+            )
+        yield url
+
+
+def with_session(settings: Settings, url: str, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+    """Run `work(session)` in one transaction."""
+
+    async def run() -> T:
+        async with opened(settings, url) as database, database.transaction() as session:
+            return await work(session)
+
+    return asyncio.run(run())
+
+
+@asynccontextmanager
+async def opened(settings: Settings, url: str) -> AsyncIterator[Database]:
+    database = Database(settings, url)
+    try:
+        yield database
+    finally:
+        await database.dispose()
+
+
+def prepared(**overrides: object) -> Settings:
+    settings = load_settings(**overrides)
+    configure_logging(settings)
+    return settings
+
+
+@app.command()
+def serve(
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="API processes.")] = 1,
+    reload: Annotated[bool, typer.Option(help="Restart when the code changes.")] = False,
+    migrate: Annotated[
+        bool | None,
+        typer.Option(help="Migrate first; by default with the embedded PostgreSQL only."),
+    ] = None,
+    seed: Annotated[
+        bool | None, typer.Option(help="Seed the catalogue first; by default in development.")
+    ] = None,
+) -> None:
+    """Run the hub.
+
+    Example: [bold]backend-hub serve --workers 2 --port 8080[/bold]
+    """
+    public = os.environ.get("HUB_PUBLIC_URL")
+    settings = prepared(**({} if public else {"public_url": f"http://{host}:{port}"}))
+    if settings.development and host not in LOOPBACK:
+        raise ConfigurationError(
+            f"Development mode has known passwords and does not listen on {host}: "
+            "set HUB_ENVIRONMENT=production"
+        )
+    require_free(host, port)
+    signal.signal(signal.SIGTERM, _leave)
+    with migrated_database(settings, migrate=migrate) as url:
+        if settings.development if seed is None else seed:
+            run_seed(settings, url)
+        os.environ |= {"HUB_DATABASE_URL": url, "HUB_PUBLIC_URL": settings.public_url}
+        announce(settings, url)
+        run_server(settings, host, port, workers, reload)
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    """SIGTERM as an exception, so that the embedded PostgreSQL is stopped on the way out."""
+    raise SystemExit(128 + number)
+
+
+def require_free(host: str, port: int) -> None:
+    """Raise ConfigurationError when the port is taken, before anything else is started."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigurationError(
+                f"Cannot listen on {host}:{port} ({error.strerror}): choose another --port"
+            ) from None
+
+
+def run_server(settings: Settings, host: str, port: int, workers: int, reload: bool) -> None:
+    uvicorn.run(
+        "backend_hub.app:create_app",
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        reload=reload,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        forwarded_allow_ips=settings.forwarded_allow_ips,
+        timeout_graceful_shutdown=settings.shutdown_grace,
+    )
+
+
+def announce(settings: Settings, url: str) -> None:
+    """Where to look, and in development how to sign in."""
+    base = settings.issuer
+    lines = [
+        f"Site       {base}/",
+        f"Swagger UI {base}/docs",
+        f"ReDoc      {base}/redoc",
+        f"Database   {without_password(url)}",
+    ]
+    if settings.development:
+        lines += ["", f"Sign in    demo or demo-admin, password {DEMO_PASSWORD}"]
+    out.print(Panel("\n".join(lines), title=settings.name, expand=False), soft_wrap=True)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the schema of this version.
+
+    Safe to run from several places at once. Example: [bold]backend-hub migrate[/bold]
+    """
+    settings = prepared()
+    with running_database(settings) as url:
+        migrations.upgrade(url)
+    out.print(f"The database is at {migrations.head()}.")
+
+
+@app.command()
+def seed() -> None:
+    """Bring in the shipped catalogue: topics, links, code samples and projects.
+
+    What members edited stays as it is. Example: [bold]backend-hub seed[/bold]
+    """
+    settings = prepared()
+    with migrated_database(settings) as url:
+        run_seed(settings, url)
+
+
+def run_seed(settings: Settings, url: str) -> None:
+    with Progress(console=err, transient=True) as bars:
+        bar = bars.add_task("Catalogue", total=None)
+
+        async def work(session: Any) -> Any:
+            if settings.development:
+                await seed_demo(session)
+            return await seed_catalogue(
+                session, progress=lambda done, total: bars.update(bar, completed=done, total=total)
+            )
+
+        report = with_session(settings, url, work)
+    out.print(
+        f"Catalogue: {report.created} new, {report.updated} updated, "
+        f"{report.unchanged} unchanged, {report.kept} kept as members left them."
+    )
+
+
+@importer.command("awesome")
+def import_awesome_list(
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="A Markdown list.")
+    ],
+    name: Annotated[
+        str | None, typer.Option(help="The list's name; by default its first heading.")
+    ] = None,
+    under: Annotated[
+        str | None, typer.Option(help="Slug of a topic to put the list's headings under.")
+    ] = None,
+    language: Annotated[str, typer.Option(help="BCP 47 language of the list.")] = "en",
+    license_id: Annotated[
+        str, typer.Option("--license", help="SPDX identifier of the list's licence.")
+    ] = DEFAULT_LICENSE,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")] = False,
+) -> None:
+    """Import an awesome-style Markdown list: headings become topics, items become links.
+
+    A second run adds nothing. Example: [bold]backend-hub import awesome list.md --dry-run[/bold]
+    """
+    settings = prepared()
+    text = read_list(file)
+    with migrated_database(settings) as url, Progress(console=err, transient=True) as bars:
+        bar = bars.add_task(file.name, total=None)
+
+        async def work(session: Any) -> ImportReport:
+            return await import_awesome(
+                session,
+                text,
+                name=name,
+                file_name=file.name,
+                under=under,
+                language=language,
+                license_id=license_id,
+                dry_run=dry_run,
+                progress=lambda done, total: bars.update(bar, completed=done, total=total),
+            )
+
+        report = with_session(settings, url, work)
+    show_import(report)
+
+
+def show_import(report: ImportReport) -> None:
+    """What an import did, or would do: a line a topic, and a line for what was left out."""
+    table = Table(box=None)
+    for heading in ("Topic", "", "New", "There already"):
+        table.add_column(heading, justify="left" if heading in {"Topic", ""} else "right")
+    for topic in report.topics:
+        made = "new" if topic.created else ""
+        table.add_row("  " * topic.depth + topic.name, made, str(topic.new), str(topic.existing))
+    out.print(table, markup=False)
+    for skipped in report.skipped:
+        out.print(
+            f"line {skipped.line}: {skipped.reason}: {skipped.text}",
+            soft_wrap=True,
+            highlight=False,
+            markup=False,
+        )
+    verb = "would be added" if report.dry_run else "added"
+    out.print(
+        f"{report.title}: {report.new} links {verb}, {len(report.existing)} were there already, "
+        f"{len(report.skipped)} skipped.",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+@app.command()
+def create_admin(
+    username: Annotated[str, typer.Option(prompt=True, help="Letters, digits, - and _.")],
+    email: Annotated[str, typer.Option(prompt=True, help="Where to reach the admin.")],
+    password: Annotated[
+        str,
+        typer.Option(
+            prompt=True,
+            confirmation_prompt=True,
+            hide_input=True,
+            envvar="HUB_ADMIN_PASSWORD",
+            help="At least 15 characters.",
+        ),
+    ],
+) -> None:
+    """Make an account with the role admin, or give that role to one that exists.
+
+    Example: [bold]backend-hub create-admin --username ada --email ada@example.org[/bold]
+    """
+    settings = prepared()
+    try:
+        form = NewAccount(username=username, email=email, password=password)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigurationError(f"{where} {first['msg']}".strip()) from None
+    with migrated_database(settings) as url:
+        with_session(settings, url, lambda session: make_admin(session, form))
+    out.print(f"{username} is an admin.")
+
+
+@app.command()
+def export_openapi(
+    output: Annotated[Path | None, typer.Option(help="A file; by default standard output.")] = None,
+) -> None:
+    """Write the OpenAPI document; needs no database.
+
+    Example: [bold]backend-hub export-openapi --output openapi.json[/bold]
+    """
+    document = json.dumps(create_app(prepared()).openapi(), indent=2, ensure_ascii=False) + "\n"
+    if output is None:
+        sys.stdout.write(document)
+    else:
+        output.write_text(document, encoding="utf-8")
+        out.print(f"Wrote {output}.")
+
+
+@app.command()
+def settings() -> None:
+    """Print every setting and its meaning in Markdown (docs/settings.md).
+
+    Example: [bold]backend-hub settings[/bold]
+    """
+    sys.stdout.write(settings_page())
+
+
+@app.command()
+def doctor() -> None:
+    """Examine settings, database, migrations and keys: what is wrong, and how to mend it.
+
+    Example: [bold]backend-hub doctor[/bold]
+    """
+    settings = prepared()
+    with running_database(settings) as url:
+        findings = asyncio.run(examine(settings, url))
+    table = Table(box=None)
+    for heading in ("", "Part", "Finding", "How to mend it"):
+        table.add_column(heading)
+    for finding in findings:
+        mark = "[green]ok[/green]" if finding.fine else "[red]wrong[/red]"
+        table.add_row(mark, finding.part, finding.text, finding.remedy)
+    out.print(table)
+    if not all(finding.fine for finding in findings):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """The console script: an expected failure is one line and a non-zero exit."""
+    try:
+        app()
+    except (ConfigurationError, HubError) as error:
+        fail(str(error))
+    except (OSError, SQLAlchemyError) as error:
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()
+        fail(f"The database cannot be used: {reason[0] if reason else type(error).__name__}")
+
+
+def fail(message: str) -> NoReturn:
+    err.print(f"[red]backend-hub:[/red] {message}", soft_wrap=True, highlight=False)
+    sys.exit(1)

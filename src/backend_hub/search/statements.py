@@ -1,0 +1,228 @@
+"""The statements of search: one for a page of hits with its facets, one for a total.
+
+First the matches with their rank, then one page of them, and only for that page the author, the
+title, the tags and the highlighting. The facets ride on the first row, so that what matches is
+found once.
+
+Building and compiling such a statement takes longer than a selective search, so that it is done
+once for each shape of a search; the values come as parameters.
+"""
+
+import functools
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Double,
+    Integer,
+    Select,
+    Text,
+    Uuid,
+    bindparam,
+    case,
+    column,
+    func,
+    literal,
+    literal_column,
+    null,
+    select,
+)
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.dialects.postgresql.asyncpg import dialect
+from sqlalchemy.dialects.postgresql.base import PGCompiler
+from sqlalchemy.orm import aliased
+from sqlmodel import col
+
+from backend_hub.auth.actor import Actor
+from backend_hub.http.cursors import Order, one_page
+from backend_hub.posts.fulltext import matched_by, queries_in_use, rank_by
+from backend_hub.posts.models import Post, PostTag
+from backend_hub.posts.queries import author_json, tag_names, topic_json
+from backend_hub.posts.visibility import visible
+from backend_hub.questions.models import Question
+from backend_hub.resources.models import Resource
+from backend_hub.search import highlights
+from backend_hub.search.conditions import Term, conditions_of
+from backend_hub.search.schemas import MAX_COUNTED, TOP_VALUES
+from backend_hub.topics.models import Tag, Topic
+from backend_hub.users.models import Role, User
+
+SearchSort = Literal["relevance", "newest", "top"]
+
+KEYS: dict[str, list[Any]] = {
+    "relevance": [column("rank", Double()), column("id", Uuid())],
+    "newest": [column("id", Uuid())],
+    "top": [column("score", Integer()), column("id", Uuid())],
+}
+_DIALECT = dialect()  # type: ignore[no-untyped-call]
+# Stands for whoever asks, in a statement that is kept.
+_SOMEBODY = Actor(
+    id=bindparam("actor_id", type_=Uuid()),  # type: ignore[arg-type]
+    username="",
+    role=Role.member,
+    scopes=frozenset(),
+)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What two searches share that have the same statement.
+
+    Its parameters: `words`, `limit`, `actor_id`, `after_0`, `after_1`, and those of its terms.
+    """
+
+    words: bool
+    terms: tuple[Term, ...]
+    sort: SearchSort
+    signed_in: bool
+    continued: bool
+
+
+@functools.lru_cache(maxsize=256)
+def page_statement(shape: Shape) -> PGCompiler:
+    return _compiled(_hits(_matches(shape), shape))
+
+
+@functools.lru_cache(maxsize=256)
+def total_statement(shape: Shape) -> PGCompiler:
+    return _compiled(select(func.count()).select_from(_matches(shape)))
+
+
+def _compiled(statement: Select[Any]) -> PGCompiler:
+    compiled: PGCompiler = statement.compile(dialect=_DIALECT)  # type: ignore[assignment]
+    return compiled
+
+
+def _matches(shape: Shape) -> CTE:
+    """Every match, with what it is ordered and counted by."""
+    names = ("id", "kind", "parent_id", "topic_id", "score")
+    columns: list[Any] = [col(getattr(Post, name)).label(name) for name in names]
+    statement = select(*columns)
+    if shape.words:
+        queries = queries_in_use(bindparam("words", type_=Text()))
+        statement = (
+            statement.add_columns(queries.c.query, rank_by(queries.c.query).label("rank"))
+            .select_from(queries)
+            .join(Post, matched_by(queries))
+        )
+    viewer = _SOMEBODY if shape.signed_in else None
+    statement = statement.where(visible(viewer), *conditions_of(shape.terms))
+    # Words are looked up and ranked once; without words an index has the newest at hand.
+    twice = shape.words and not shape.continued
+    return statement.cte("matches").prefix_with("MATERIALIZED" if twice else "NOT MATERIALIZED")
+
+
+def _hits(matches: CTE, shape: Shape) -> Select[Any]:
+    order = Order(shape.sort, [matches.c[key.name] for key in KEYS[shape.sort]])
+    after = [
+        bindparam(f"after_{number}", type_=key.type) for number, key in enumerate(order.columns)
+    ]
+    columns = [matches.c.id, *([matches.c.query, matches.c.rank] if shape.words else [])]
+    limit = bindparam("limit", type_=Integer())
+    paged = one_page(select(*columns), order, limit, after if shape.continued else None)
+    hits = paged.subquery("hits")
+    keys = [hits.c[f"_key{number}"] for number in range(len(order.columns))]
+    directions = [key.desc() for key in keys]
+    home = aliased(Post, name="home")
+    rank = hits.c.rank if shape.words else literal(0.0, Double)
+    statement = (
+        select(*_shown(home, hits.c.query if shape.words else None), rank.label("rank"), *keys)
+        .select_from(hits)
+        .join(Post, col(Post.id) == hits.c.id)
+        .join(User, col(User.id) == Post.author_id)
+        .join(home, col(home.id) == func.coalesce(Post.parent_id, Post.id))
+        .outerjoin(Resource, col(Resource.post_id) == Post.id)
+        .outerjoin(Question, col(Question.post_id) == home.id)
+        .order_by(*directions)
+    )
+    if shape.continued:
+        return statement
+    first = func.row_number().over(order_by=directions) == literal_column("1")
+    return statement.add_columns(case((first, _facets(matches)), else_=null()).label("facets"))
+
+
+def _shown(home: Any, query: ColumnElement[Any] | None) -> list[Any]:
+    """The fields of SearchHit, but its rank."""
+    is_accepted = case(
+        (col(Post.kind) == "answer", col(Question.accepted_answer_id) == Post.id),
+        else_=col(Question.accepted_answer_id).is_not(None),
+    )
+    return [
+        col(Post.id),
+        col(Post.kind),
+        col(Resource.kind).label("resource_kind"),
+        col(Post.parent_id).label("question_id"),
+        col(home.title).label("title"),
+        highlights.title_highlighted(col(home.title), query).label("title_highlighted"),
+        highlights.highlighted(highlights.plain_text(), query, highlights.FRAGMENTS).label(
+            "snippet"
+        ),
+        func.concat("/api/v1/", Post.kind, "s/", Post.id).label("href"),
+        author_json().label("author"),
+        topic_json(home).label("topic"),
+        tag_names(home).label("tags"),
+        col(Post.score),
+        func.coalesce(is_accepted, False).label("accepted"),
+        col(Post.created_at),
+    ]
+
+
+def _facets(matches: CTE) -> Any:
+    """Facets (schemas.py) as a JSON object."""
+    counted = (
+        select(matches.c.id, matches.c.kind, matches.c.parent_id, matches.c.topic_id)
+        .limit(MAX_COUNTED)
+        .cte("counted")
+    )
+    question = aliased(Post, name="question")
+    topic_id = func.coalesce(
+        counted.c.topic_id,
+        select(col(question.topic_id))
+        .where(col(question.id) == counted.c.parent_id)
+        .correlate(counted)
+        .scalar_subquery(),
+    )
+    by_topic = select(topic_id.label("topic_id"), func.count().label("count")).group_by(topic_id)
+    topics = by_topic.subquery("topics_counted")
+    home_id = func.coalesce(counted.c.parent_id, counted.c.id)
+    return (
+        select(
+            func.json_build_object(
+                "kind",
+                _top(select(counted.c.kind, func.count()).group_by(counted.c.kind)),
+                "topic",
+                _top(
+                    select(col(Topic.slug), topics.c.count).join(
+                        topics, topics.c.topic_id == Topic.id
+                    )
+                ),
+                "tag",
+                _top(
+                    select(col(Tag.name), func.count())
+                    .select_from(counted)
+                    .join(PostTag, col(PostTag.post_id) == home_id)
+                    .join(Tag, col(Tag.id) == PostTag.tag_id)
+                    .group_by(col(Tag.name))
+                ),
+                "exact",
+                select(func.count() < MAX_COUNTED).select_from(counted).scalar_subquery(),
+            )
+        )
+    ).scalar_subquery()
+
+
+def _top(counts: Select[*tuple[Any, ...]]) -> Any:
+    """The most frequent of (value, count), as a JSON array of FacetValue."""
+    rows = counts.subquery()
+    value, number = rows.c
+    top = (
+        select(value.label("value"), number.label("count"))
+        .order_by(number.desc(), value)
+        .limit(TOP_VALUES)
+        .subquery()
+    )
+    entry = func.json_build_object("value", top.c.value, "count", top.c.count)
+    listed = func.json_agg(aggregate_order_by(entry, top.c.count.desc(), top.c.value))
+    return select(func.coalesce(listed, literal_column("'[]'::json"))).scalar_subquery()

@@ -1,0 +1,109 @@
+"""The pages a person reads: landing page, topics, resources, questions. They only show."""
+
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Request
+from fastapi.routing import APIRoute
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+
+from backend_hub.db import refusal_for
+from backend_hub.http.cursors import PageParams
+from backend_hub.http.schemas import Slug
+from backend_hub.http.sessions import ReadSession
+from backend_hub.resources.queries import ResourceFilters, list_resources, read_resource
+from backend_hub.site import queries
+from backend_hub.site.templating import page
+from backend_hub.topics.queries import list_topics, read_topic
+
+NEW_ON_HOME = 6
+NEW_ON_TOPIC = 20
+ROBOTS = "User-agent: *\nDisallow: /api/\nDisallow: /oauth/\n"
+
+
+class PageRoute(APIRoute):
+    """A route whose database trouble is a refusal, so that it is answered as a page."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handler(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except (SQLAlchemyError, OSError) as error:
+                raise refusal_for(error) or error from error
+
+        return handler
+
+
+# access.py looks at routes in the OpenAPI document; pages are not in it. They need no row there:
+# they read as a visitor reads, through the same visibility, and none of them writes.
+router = APIRouter(
+    include_in_schema=False, route_class=PageRoute, default_response_class=HTMLResponse
+)
+READ = ["GET", "HEAD"]
+
+
+def numbers(counts: queries.Counts) -> list[tuple[int, str, str]]:
+    """What the landing page counts, with its name for one and for many."""
+    return [
+        (counts.links, "link", "links"),
+        (counts.code_samples, "code sample", "code samples"),
+        (counts.projects, "project", "projects"),
+        (counts.questions, "question", "questions"),
+        (counts.answers, "answer", "answers"),
+        (counts.merged, "contribution merged", "contributions merged"),
+        (counts.members, "member", "members"),
+    ]
+
+
+@router.api_route("/", methods=READ)
+async def show_home(request: Request, session: ReadSession) -> HTMLResponse:
+    new = await list_resources(session, None, ResourceFilters(), "newest", PageParams(NEW_ON_HOME))
+    return page(
+        request,
+        "home.html",
+        numbers=numbers(await queries.count_all(session)),
+        topics=await queries.list_top_topics(session),
+        resources=new.items,
+        questions=await queries.list_new_questions(session, NEW_ON_HOME),
+    )
+
+
+@router.api_route("/topics/{slug}", methods=READ)
+async def show_topic(
+    request: Request, session: ReadSession, slug: Annotated[Slug, Path()]
+) -> HTMLResponse:
+    topic = await read_topic(session, slug)
+    filters = ResourceFilters(topic=slug)
+    found = await list_resources(session, None, filters, "newest", PageParams(NEW_ON_TOPIC))
+    return page(
+        request,
+        "topic.html",
+        topic=topic,
+        parent=await read_topic(session, topic.parent) if topic.parent else None,
+        below=(await list_topics(session, slug, None, PageParams(100))).items,
+        resources=found.items,
+        more=found.next_cursor is not None,
+        questions=await queries.list_new_questions(session, NEW_ON_HOME, slug),
+    )
+
+
+@router.api_route("/resources/{resource_id}", methods=READ)
+async def show_resource(request: Request, session: ReadSession, resource_id: UUID) -> HTMLResponse:
+    resource = await read_resource(session, None, resource_id)
+    return page(request, "resource.html", resource=resource)
+
+
+@router.api_route("/questions/{question_id}", methods=READ)
+async def show_question(request: Request, session: ReadSession, question_id: UUID) -> HTMLResponse:
+    question = await queries.read_question(session, question_id)
+    answers = await queries.list_best_answers(session, question)
+    return page(request, "question.html", question=question, answers=answers)
+
+
+@router.api_route("/robots.txt", methods=READ, response_class=PlainTextResponse)
+async def read_robots() -> PlainTextResponse:
+    return PlainTextResponse(ROBOTS, headers={"Cache-Control": "public, max-age=86400"})

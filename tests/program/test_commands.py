@@ -1,0 +1,89 @@
+"""The other commands of `backend-hub`, as a person runs them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from backend_hub.settings import settings_page
+from tests.program.conftest import Program
+
+LIST = """# Awesome Things
+
+> A list of things.
+
+## Databases
+
+- [PostgreSQL wiki](https://wiki.postgresql.org/) - Notes by its users.
+- [No such scheme](ftp://example.org/file)
+
+### Tools
+
+- [pgcli](https://www.pgcli.com/) - A shell that completes.
+"""
+
+
+def test_the_hub_is_set_up_and_filled_by_commands(program: Program) -> None:
+    doctor = program.run("doctor")
+    assert doctor.returncode == 1
+    assert "backend-hub migrate" in doctor.stdout
+    assert program.run("migrate").returncode == 0
+    seeded = program.run("seed")
+    assert seeded.returncode == 0, seeded.stderr
+    assert " 0 new" not in seeded.stdout
+    assert "0 new" in program.run("seed").stdout
+    (program.folder / "list.md").write_text(LIST)
+    tried = program.run("import", "awesome", "list.md", "--dry-run")
+    assert "2 links would be added" in tried.stdout, tried.stderr
+    done = program.run("import", "awesome", "list.md")
+    assert "2 links added" in done.stdout
+    assert "ftp" in done.stdout, "what was skipped is told"
+    assert (
+        "0 links added, 2 were there already" in program.run("import", "awesome", "list.md").stdout
+    )
+    admin = ("create-admin", "--username", "admin", "--email", "admin@example.org", "--password")
+    weak = program.run(*admin, "short")
+    assert (weak.returncode, len(weak.stderr.strip().splitlines())) == (1, 1)
+    assert program.run(*admin, "eleven quiet rivers").returncode == 0
+    healthy = program.run("doctor")
+    assert healthy.returncode == 0, healthy.stdout
+    assert program.postgres() is None, "each command stops the database that it started"
+
+
+def test_a_broken_list_and_an_unknown_topic_are_one_line(program: Program) -> None:
+    (program.folder / "broken.md").write_bytes(b"# A list\n- \xff\xfe\n")
+    (program.folder / "list.md").write_text(LIST)
+    program.run("migrate")
+    for arguments in (["broken.md"], ["list.md", "--under", "no-such-topic"]):
+        done = program.run("import", "awesome", *arguments)
+        assert done.returncode == 1
+        assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def test_the_openapi_document_needs_no_database(program: Program) -> None:
+    program.environment = {"HUB_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
+    done = program.run("export-openapi")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["openapi"].startswith("3.")
+
+
+def test_a_database_out_of_reach_is_one_line(program: Program) -> None:
+    program.environment = {"HUB_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
+    done = program.run("migrate")
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["serve", "migrate", "seed", "import awesome", "create-admin", "export-openapi", "doctor"],
+)
+def test_every_command_has_help_with_an_example(program: Program, command: str) -> None:
+    done = program.run(*command.split(), "--help")
+    assert done.returncode == 0
+    assert "Example:" in done.stdout
+
+
+def test_the_page_of_settings_is_current() -> None:
+    page = Path(__file__).parents[2] / "docs/settings.md"
+    assert page.read_text() == settings_page(), "run `make docs`"
