@@ -8,11 +8,8 @@ from typing import Any
 
 import structlog
 from fastapi import APIRouter, FastAPI
-from fastapi.middleware.cors import CORSMiddleware
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from backend_hub import access, health
 from backend_hub.auth import router as auth
@@ -22,8 +19,11 @@ from backend_hub.auth.tokens import TokenService
 from backend_hub.contributions import router as contributions
 from backend_hub.db import Database
 from backend_hub.http import idempotency, problems
+from backend_hub.http.compression import CompressionMiddleware
 from backend_hub.http.context import RequestContextMiddleware
+from backend_hub.http.cors import HubCORSMiddleware
 from backend_hub.http.etag import ETagMiddleware
+from backend_hub.http.hosts import HostMiddleware
 from backend_hub.http.openapi import build_openapi
 from backend_hub.http.rate_limits import RateLimitMiddleware
 from backend_hub.http.security_headers import SecurityHeadersMiddleware
@@ -97,22 +97,27 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _layers(settings: Settings) -> list[Middleware]:
-    """From the outside in."""
+    """From the outside in.
+
+    Problems are answered twice: inside the rate limits, so that a 500 and a 503 tell of them and
+    of CORS too, and outside, for the refusals of those two layers.
+    """
     return [
         Middleware(RequestContextMiddleware),
         Middleware(SecurityHeadersMiddleware, https=settings.issuer.startswith("https://")),
+        Middleware(problems.ProblemMiddleware),
         Middleware(
-            CORSMiddleware,
+            HubCORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["*"],
             allow_headers=["*"],
             expose_headers=EXPOSED_HEADERS,
             max_age=600,
         ),
-        Middleware(problems.ProblemMiddleware),
-        Middleware(TrustedHostMiddleware, allowed_hosts=settings.hosts),
         Middleware(RateLimitMiddleware, settings=settings, identify=account_of),
-        Middleware(GZipMiddleware, minimum_size=2_000, compresslevel=1),
+        Middleware(problems.ProblemMiddleware),
+        Middleware(HostMiddleware, allowed=settings.hosts),
+        Middleware(CompressionMiddleware),
         Middleware(ETagMiddleware),
     ]
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from asyncpg.exceptions import TargetServerAttributeNotMatched
 from sqlalchemy import DateTime, MetaData, func, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -97,6 +98,7 @@ class Database:
             max_overflow=0,
             pool_timeout=settings.database_pool_timeout,
             pool_pre_ping=True,
+            hide_parameters=True,  # an error in the log shows no address and no hash
             connect_args={
                 "server_settings": server_settings,
                 "timeout": 3,
@@ -130,6 +132,13 @@ RETRYABLE = frozenset({"40001", "40P01"})
 """serialization_failure and deadlock_detected: the same request may succeed when run again."""
 
 
+BAD_VALUES = frozenset(
+    {"22000", "22001", "22003", "22008", "22021", "22P02", "22P05", "23502", "23514", "54000"}
+)
+BUSY = frozenset({"55P03", "57014", "25006", "25P03", "3D000"})
+"""Locked, cancelled, read-only for now, timed out; or the database is gone (being restored)."""
+
+
 def sqlstate(error: BaseException) -> str | None:
     """The five characters of PostgreSQL's error, or None when it did not come from PostgreSQL."""
     return getattr(getattr(error, "orig", None), "sqlstate", None)
@@ -155,19 +164,22 @@ def refusal_for(error: BaseException) -> HubError | None:
     state = sqlstate(error)
     if state is None:
         return Unavailable("The database cannot be reached") if _lost(error) else None
-    if state in {"22021", "22000", "22001", "22003", "22P02", "22P05", "23502", "23514", "54000"}:
+    if state in BAD_VALUES:
         return Unprocessable("A value is not acceptable to the database")
     if state in {"23505", "23503"}:
         return Conflict("It conflicts with something that exists, or refers to something gone")
     if state in RETRYABLE:
         return Unavailable("Too many requests changed the same thing at once")
-    if state in {"55P03", "57014", "25006"} or state[:3] in {"57P"} or state[:2] in {"53", "08"}:
+    if state in BUSY or state[:3] == "57P" or state[:2] in {"08", "28", "53"}:
         return Unavailable("The database is busy or restarting", retry_after=2)
     return None
 
 
 def _lost(error: DBAPIError) -> bool:
-    """A connection that broke under us: asyncpg raises these without an SQLSTATE."""
+    """A connection that broke under us, or none to a writable server (a failover is under way).
+
+    asyncpg raises these without an SQLSTATE.
+    """
     return error.connection_invalidated or isinstance(
-        error.orig.__cause__ if error.orig else None, OSError | TimeoutError | ConnectionError
+        error.orig.__cause__ if error.orig else None, OSError | TargetServerAttributeNotMatched
     )

@@ -34,6 +34,6 @@ async def ready(request: Request) -> Health:
     try:
         with anyio.fail_after(READY_WITHIN):
             await database.ping()
-    except (SQLAlchemyError, OSError, TimeoutError):
+    except (SQLAlchemyError, OSError):  # TimeoutError is an OSError
         raise Unavailable("The database does not answer") from None
     return Health(status="ok")

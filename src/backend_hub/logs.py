@@ -2,10 +2,28 @@
 
 import logging
 import sys
+from typing import Any
 
 import structlog
 
 from backend_hub.settings import Settings
+
+
+def _on_one_line(
+    _logger: Any, _method: str, event: structlog.types.EventDict
+) -> structlog.types.EventDict:
+    """Escape control characters: a path with a line break must not forge a line of the log."""
+    for name, value in event.items():
+        if (
+            isinstance(value, str)
+            and not value.isprintable()
+            and name not in {"exception", "stack"}
+        ):
+            event[name] = "".join(
+                c if c.isprintable() else c.encode("unicode_escape").decode() for c in value
+            )
+    return event
+
 
 _SHARED: list[structlog.types.Processor] = [
     structlog.contextvars.merge_contextvars,
@@ -13,6 +31,7 @@ _SHARED: list[structlog.types.Processor] = [
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.StackInfoRenderer(),
+    _on_one_line,
 ]
 
 

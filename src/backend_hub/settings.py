@@ -1,10 +1,11 @@
 """Every setting of the hub: one typed class, read from `HUB_*` variables and `.env`."""
 
+import re
 import secrets
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -16,27 +17,72 @@ MINIMUM_SECRET_LENGTH = 32
 WEAK_SECRETS = ("change", "secret", "password", "example", "default", "12345678")
 
 
+SSL_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
+URL_PARAMETERS = {
+    *("host", "port", "user", "password", "passfile"),
+    *("target_session_attrs", "ssl", "prepared_statement_cache_size"),
+}
+# libpq's, without meaning to asyncpg, or set by the hub itself.
+DROPPED_PARAMETERS = {
+    *("application_name", "fallback_application_name", "channel_binding", "connect_timeout"),
+    *("gssencmode", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count"),
+    "tcp_user_timeout",
+}
+
+
 def _async_url(url: str) -> str:
     """Turn the libpq form that users paste into SQLAlchemy's asyncpg form.
 
-    `sslmode` is libpq's word; asyncpg takes `ssl` with the same values.
+    `sslmode` is libpq's word; asyncpg takes `ssl` with the same values. Several hosts, and the
+    percent-encoded folder of a socket, move into the query. No message repeats a piece of the
+    URL: it may be one of the password.
     """
     if not url:
         return url
-    parts = urlsplit(url)
+    encode = "percent-encode the special characters of the database URL's password"
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ValueError(encode) from None
     scheme = parts.scheme
     if scheme in {"postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2"}:
         scheme = "postgresql+asyncpg"
     if scheme != "postgresql+asyncpg":
         raise ValueError("the database URL must begin with postgresql://")
-    query = [
-        ("ssl" if key == "sslmode" else key, value)
-        for key, value in parse_qsl(parts.query, keep_blank_values=True)
-        if key not in {"channel_binding", "application_name"}
-    ]
+    user, at, place = parts.netloc.rpartition("@")
+    if parts.fragment or "@" in parts.path + parts.query:
+        raise ValueError(encode)
+    query = _url_parameters(parts.query)
+    if "," in place or "%2f" in place.lower():
+        hosts = [unquote(host) for host in place.split(",")]
+        several = [host if ":" in host else f"{host}:5432" for host in hosts]
+        query += [("host", host) for host in (several if len(hosts) > 1 else hosts)]
+        place = ""
+    elif not re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]*)(:[0-9]{0,5})?", place):
+        raise ValueError(f"the database URL names no host and port; {encode}")
     # Written out by hand: urlunsplit drops the `//` of a URL without a host (a socket directory).
-    tail = "?" + urlencode(query, quote_via=quote, safe="/:") if query else ""
-    return f"{scheme}://{parts.netloc}{parts.path}{tail}"
+    tail = "?" + urlencode(query, quote_via=quote, safe="/:,") if query else ""
+    return f"{scheme}://{user}{at}{place}{parts.path}{tail}"
+
+
+def _url_parameters(query: str) -> list[tuple[str, str]]:
+    """What asyncpg takes; raises ValueError for what it would stumble over at the first query."""
+    kept = [
+        ("ssl" if key == "sslmode" else key, value)
+        for key, value in parse_qsl(query, keep_blank_values=True)
+        if key not in DROPPED_PARAMETERS
+    ]
+    unknown = {key for key, _ in kept} - URL_PARAMETERS
+    if any(key.startswith("ssl") for key in unknown):
+        raise ValueError(
+            "certificates do not go into the database URL: set PGSSLROOTCERT, PGSSLCERT, "
+            "PGSSLKEY and PGSSLCRL"
+        )
+    if unknown:
+        raise ValueError(f"the database URL may have {', '.join(sorted(URL_PARAMETERS))} only")
+    if any(key == "ssl" and value not in SSL_MODES for key, value in kept):
+        raise ValueError(f"sslmode is one of {', '.join(sorted(SSL_MODES))}")
+    return kept
 
 
 def _origin(value: str) -> str:

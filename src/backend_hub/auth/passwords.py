@@ -1,6 +1,7 @@
 """Passwords: Argon2id in a bounded thread pool, and which ones are refused (NIST SP 800-63B)."""
 
 import functools
+import unicodedata
 
 import anyio
 import anyio.to_thread
@@ -34,8 +35,13 @@ def _threads() -> CapacityLimiter:
     return CapacityLimiter(2)
 
 
+def _normal(password: str) -> str:
+    """One spelling of characters that keyboards compose differently (NIST SP 800-63B 3.1.1.2)."""
+    return unicodedata.normalize("NFKC", password)
+
+
 async def hash_password(password: str) -> str:
-    return await anyio.to_thread.run_sync(_hasher.hash, password, limiter=_threads())
+    return await anyio.to_thread.run_sync(_hasher.hash, _normal(password), limiter=_threads())
 
 
 async def verify_password(password: str, password_hash: str | None) -> tuple[bool, str | None]:
@@ -44,7 +50,10 @@ async def verify_password(password: str, password_hash: str | None) -> tuple[boo
     Without a hash the same work is done on a dummy, so that time tells nothing.
     """
     verified, renewed = await anyio.to_thread.run_sync(
-        _hasher.verify_and_update, password, password_hash or _DUMMY, limiter=_threads()
+        _hasher.verify_and_update,
+        _normal(password),
+        password_hash or _DUMMY,
+        limiter=_threads(),
     )
     return (verified, renewed) if password_hash else (False, None)
 
@@ -55,7 +64,7 @@ def weakness(password: str, username: str = "", email: str = "") -> str | None:
         return f"must have at least {MINIMUM_LENGTH} characters; a few words together are fine"
     if len(password) > MAXIMUM_LENGTH:
         return f"must have at most {MAXIMUM_LENGTH} characters"
-    plain = "".join(password.lower().split())
+    plain = "".join(_normal(password).lower().split())
     if plain in COMMON or len(set(plain)) < 5 or any(plain in run for run in _RUNS):
         return "is among the first that anyone would guess"
     for known in (username, email.partition("@")[0]):

@@ -93,7 +93,7 @@ async def sign_in(
     session.add(family)
     await session.flush()
     record(session, "user.signed_in", actor_id=user.id, subject_id=user.id, private=True)
-    return _grant(session, family, parent=None)
+    return _grant(session, family, user.role, parent=None)
 
 
 def granted_scopes(role: str, wanted: list[str]) -> frozenset[str]:
@@ -102,7 +102,10 @@ def granted_scopes(role: str, wanted: list[str]) -> frozenset[str]:
     return held & frozenset(wanted) if wanted else held
 
 
-def _grant(session: AsyncSession, family: TokenFamily, parent: RefreshToken | None) -> Grant:
+def _grant(
+    session: AsyncSession, family: TokenFamily, role: str, parent: RefreshToken | None
+) -> Grant:
+    """A new refresh token; the scopes are those of the sign-in that the role still holds."""
     token = secrets.token_urlsafe(32)
     session.add(
         RefreshToken(
@@ -111,7 +114,8 @@ def _grant(session: AsyncSession, family: TokenFamily, parent: RefreshToken | No
             token_hash=hash_token(token),
         )
     )
-    return Grant(family.user_id, family.id, frozenset(family.scope.split()), token)
+    scopes = SCOPES_OF_ROLE[role] & frozenset(family.scope.split())
+    return Grant(family.user_id, family.id, scopes, token)
 
 
 def hash_token(token: str) -> str:
@@ -143,7 +147,7 @@ async def rotate_refresh_token(
         family.revoked_at = now
         record(session, "user.token_reused", actor_id=user.id, subject_id=family.id, private=True)
         return InvalidGrant("The refresh token was used before: the sign-in has ended")
-    return _grant(session, family, parent=token)
+    return _grant(session, family, user.role, parent=token)
 
 
 async def _within_grace(session: AsyncSession, settings: Settings, token: RefreshToken) -> bool:
@@ -185,6 +189,7 @@ async def find_actor(session: AsyncSession, claims: Claims) -> Actor | None:
             User.id == claims.subject,
             TokenFamily.id == claims.family_id,
             col(TokenFamily.revoked_at).is_(None),
+            TokenFamily.expires_at > utcnow(),
             col(User.disabled_at).is_(None),
         )
     )

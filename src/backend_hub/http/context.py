@@ -12,7 +12,7 @@ from backend_hub.db import new_id
 log = structlog.get_logger("backend_hub.access")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
 
 class RequestContextMiddleware:

@@ -8,7 +8,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -73,7 +73,7 @@ def decode_cursor(cursor: str, order: Order) -> list[Any]:
             _parse(value, column.type.python_type)
             for value, column in zip(values, order.columns, strict=True)
         ]
-    except (ValueError, TypeError, binascii.Error):
+    except (ValueError, TypeError, OverflowError, binascii.Error):
         raise Unprocessable(
             "The cursor is not one of this list's", loc=("query", "cursor")
         ) from None
@@ -84,9 +84,9 @@ def _parse(value: Any, kind: type) -> Any:
         moment = datetime.fromisoformat(value)
         if moment.tzinfo is None:
             raise ValueError("a moment needs its time zone")
-        return moment
+        return moment.astimezone(UTC)
     if kind is UUID:
-        return UUID(value)
+        return UUID(str(value))
     if kind is int:
         if type(value) is not int or abs(value) > BIGINT_MAX:
             raise ValueError("not a number of this order")

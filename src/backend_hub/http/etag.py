@@ -7,6 +7,7 @@ or a comment in between changes the hash only, and does not (docs/decisions/0004
 
 import hashlib
 import re
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Header, Response
@@ -14,6 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend_hub.errors import PreconditionFailed, PreconditionRequired
+from backend_hub.http.compression import GZIP_SUFFIX, accepts_gzip
 
 _TAG = re.compile(r'(W/)?"([!#-~\x80-\xff]*)"')
 
@@ -55,6 +57,34 @@ def body_tag(body: bytes) -> str:
     return hashlib.blake2b(body, digest_size=12).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class KnownTags:
+    """What the client has, by its If-None-Match."""
+
+    tags: frozenset[str]
+    anything: bool
+    gzip: bool
+
+    def match(self, etag: str) -> str | None:
+        """The tag that the client has of this answer, compared weakly (RFC 9110 13.1.2).
+
+        It may have the compressed form, which is as good if it still takes gzip.
+        """
+        if self.anything or etag in self.tags:
+            return etag
+        compressed = f'{etag[:-1]}{GZIP_SUFFIX}"'
+        return compressed if self.gzip and compressed in self.tags else None
+
+
+def _known_tags(headers: Headers) -> KnownTags | None:
+    lines = headers.getlist("if-none-match")
+    if not lines:
+        return None
+    value = ", ".join(lines)
+    tags = frozenset(f'"{tag}"' for _, tag in _TAG.findall(value))
+    return KnownTags(tags, value.strip() == "*", accepts_gzip(headers))
+
+
 class ETagMiddleware:
     """Tags every 200 and 201 with a body, and answers 304 when the client has it already."""
 
@@ -66,7 +96,7 @@ class ETagMiddleware:
             await self.app(scope, receive, send)
             return
         reading = scope["method"] in {"GET", "HEAD"}
-        wanted = Headers(scope=scope).get("if-none-match") if reading else None
+        wanted = _known_tags(Headers(scope=scope)) if reading else None
         start: Message | None = None
 
         async def tag(message: Message) -> None:
@@ -95,7 +125,7 @@ def _taggable(head: Message, body: Message) -> bool:
     )
 
 
-def _tagged(head: Message, body: Message, wanted: str | None, reading: bool) -> Message:
+def _tagged(head: Message, body: Message, wanted: KnownTags | None, reading: bool) -> Message:
     headers = MutableHeaders(raw=head["headers"])
     begun = headers.get("etag")
     if begun is None and not reading:
@@ -107,17 +137,11 @@ def _tagged(head: Message, body: Message, wanted: str | None, reading: bool) -> 
     if reading:
         headers.setdefault("cache-control", "no-cache")
         headers.add_vary_header("Authorization")
-    if reading and wanted is not None and _matches(wanted, etag):
+    if wanted is not None and (known := wanted.match(etag)):
         head["status"] = 304
+        headers["etag"] = known
         del headers["content-length"]
         del headers["content-type"]
         body = {**body, "body": b""}
     head["headers"] = headers.raw
     return body
-
-
-def _matches(if_none_match: str, etag: str) -> bool:
-    """Weak comparison (RFC 9110 section 13.1.2)."""
-    if if_none_match.strip() == "*":
-        return True
-    return any(f'"{tag}"' == etag for _, tag in _TAG.findall(if_none_match))

@@ -1,6 +1,7 @@
 """The query parameters that every list takes."""
 
 from typing import Annotated
+from urllib.parse import quote, urlencode
 
 from fastapi import Depends, Query, Request
 from starlette.responses import Response
@@ -35,5 +36,7 @@ def add_link_header(request: Request, response: Response) -> None:
     """`Link: <...>; rel="next"` (RFC 8288), when there is a next page."""
     page: PageParams | None = getattr(request.state, "page", None)
     if page is not None and page.next_cursor is not None:
-        target = request.url.include_query_params(cursor=page.next_cursor)
-        response.headers["Link"] = f'<{target.path}?{target.query}>; rel="next"'
+        # Not of request.url: that is made of the Host header, which is the client's to choose.
+        kept = [(k, v) for k, v in request.query_params.multi_items() if k != "cursor"]
+        query = urlencode([*kept, ("cursor", page.next_cursor)])
+        response.headers["Link"] = f'<{quote(request.scope["path"])}?{query}>; rel="next"'

@@ -118,7 +118,7 @@ def _validation_response(scope: Scope, error: RequestValidationError) -> Respons
                 part if isinstance(part, int) else _printable(str(part))[:200]
                 for part in item["loc"]
             ],
-            "msg": _printable(str(item["msg"]))[:500],
+            "msg": _printable(_message(item))[:500],
             "type": item["type"],
         }
         for item in error.errors()[:MAX_ERRORS]
@@ -133,6 +133,14 @@ def _validation_response(scope: Scope, error: RequestValidationError) -> Respons
         detail,
         extra={"errors": errors},
     )
+
+
+def _message(item: Mapping[str, Any]) -> str:
+    """Pydantic's words, but for the one kind of message that repeats what was sent."""
+    if item["type"] == "union_tag_invalid":
+        context = item["ctx"]
+        return f"{context['discriminator']} must be one of {context['expected_tags']}"
+    return str(item["msg"])
 
 
 def _printable(text: str) -> str:

@@ -1,14 +1,19 @@
 """Rate limits per account when signed in, else per address, and the headers that tell of them.
 
 Headers: draft-ietf-httpapi-ratelimit-headers (`RateLimit`, `RateLimit-Policy`) and the older
-`x-ratelimit-*`. Limits are kept in memory, or in Redis for several processes.
+`x-ratelimit-*`. Limits are kept in memory, or in Redis for several processes; while Redis does
+not answer, each process counts for itself.
 """
 
+import asyncio
+import ipaddress
+import math
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import structlog
-from limits import RateLimitItem, parse
+from limits import RateLimitItem, WindowStats, parse
 from limits.aio.storage import MemoryStorage, RedisStorage, Storage
 from limits.aio.strategies import FixedWindowRateLimiter
 from limits.errors import StorageError
@@ -26,10 +31,42 @@ SIGN_IN_PATHS = frozenset({"/api/v1/auth/token", "/api/v1/auth/register"})
 UNLIMITED = ("/health/", "/static/", "/static-offline-docs/")
 
 
+STORE_ANSWERS_WITHIN = 0.5
+"""Seconds to wait for Redis."""
+STORE_PAUSE = 5.0
+"""Seconds without asking Redis after it did not answer: an outage slows one request, not all."""
+
+
+class Rule(NamedTuple):
+    """A limit, and whom a request counts against."""
+
+    name: str
+    limit: RateLimitItem
+    client: str
+
+
 def make_storage(redis_url: str) -> Storage:
-    if not redis_url:
-        return MemoryStorage()
-    return RedisStorage(f"async+{redis_url}", implementation="redispy", wrap_exceptions=True)
+    return RedisStorage(
+        f"async+{redis_url}",
+        implementation="redispy",
+        wrap_exceptions=True,
+        key_prefix="backend-hub",
+        socket_connect_timeout=STORE_ANSWERS_WITHIN,
+        socket_timeout=STORE_ANSWERS_WITHIN,
+    )
+
+
+def network_of(address: str) -> str:
+    """An IPv6 customer holds a whole /64, so that is what counts; IPv4 in IPv6 counts as IPv4."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(ip, ipaddress.IPv4Address):
+        return str(ip)
+    if ip.ipv4_mapped is not None:
+        return str(ip.ipv4_mapped)
+    return str(ipaddress.ip_network((int(ip), 64), strict=False))
 
 
 class RateLimitMiddleware:
@@ -40,7 +77,11 @@ class RateLimitMiddleware:
     ) -> None:
         self.app = app
         self.identify = identify
-        self.limiter = FixedWindowRateLimiter(make_storage(settings.redis_url))
+        self.local = FixedWindowRateLimiter(MemoryStorage())
+        self.shared: FixedWindowRateLimiter | None = None
+        if settings.redis_url:
+            self.shared = FixedWindowRateLimiter(make_storage(settings.redis_url))
+        self.shared_again = 0.0
         self.default = parse(settings.rate_limit)
         self.sign_in = parse(settings.sign_in_rate_limit)
 
@@ -48,16 +89,10 @@ class RateLimitMiddleware:
         if scope["type"] != "http" or scope["path"].startswith(UNLIMITED):
             await self.app(scope, receive, send)
             return
-        limit, key = self._limit_for(scope)
-        try:
-            allowed = await self.limiter.hit(limit, *key)
-            window = await self.limiter.get_window_stats(limit, *key)
-        except (StorageError, RedisError, OSError):
-            log.warning("rate limits are off: their store does not answer")
-            await self.app(scope, receive, send)
-            return
-        seconds = max(1, round(window.reset_time - time.time()))
-        headers = _headers(limit, window.remaining, seconds)
+        rule = self._rule_for(scope)
+        allowed, window = await self._count(rule)
+        seconds = max(1, math.ceil(window.reset_time - time.time()))
+        headers = _headers(rule, window.remaining, seconds)
 
         async def tell(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -68,23 +103,38 @@ class RateLimitMiddleware:
             await self.app(scope, receive, tell)
             return
         refusal = RateLimited(
-            f"At most {limit}; try again in {seconds} s", headers={"Retry-After": str(seconds)}
+            f"At most {rule.limit}; try again in {seconds} s", headers={"Retry-After": str(seconds)}
         )
         await hub_error_response(scope, refusal)(scope, receive, tell)
 
-    def _limit_for(self, scope: Scope) -> tuple[RateLimitItem, tuple[str, str]]:
-        address = scope["client"][0] if scope.get("client") else "unknown"
+    async def _count(self, rule: Rule) -> tuple[bool, WindowStats]:
+        if self.shared is not None and time.monotonic() >= self.shared_again:
+            try:
+                async with asyncio.timeout(STORE_ANSWERS_WITHIN):
+                    return await _hit(self.shared, rule)
+            except (StorageError, RedisError, OSError):
+                self.shared_again = time.monotonic() + STORE_PAUSE
+                log.warning("rate limits count per process: their store does not answer")
+        return await _hit(self.local, rule)
+
+    def _rule_for(self, scope: Scope) -> Rule:
+        address = network_of(scope["client"][0]) if scope.get("client") else "unknown"
         if scope["method"] == "POST" and scope["path"] in SIGN_IN_PATHS:
-            return self.sign_in, ("sign-in", address)
-        account = self.identify(scope)
-        return self.default, ("account", account) if account else ("address", address)
+            return Rule("sign-in", self.sign_in, address)
+        return Rule("default", self.default, self.identify(scope) or address)
 
 
-def _headers(limit: RateLimitItem, remaining: int, seconds: int) -> dict[str, str]:
+async def _hit(limiter: FixedWindowRateLimiter, rule: Rule) -> tuple[bool, WindowStats]:
+    allowed = await limiter.hit(rule.limit, rule.name, rule.client)
+    return allowed, await limiter.get_window_stats(rule.limit, rule.name, rule.client)
+
+
+def _headers(rule: Rule, remaining: int, seconds: int) -> dict[str, str]:
+    limit = rule.limit
     window = limit.get_expiry()
     return {
-        "RateLimit-Policy": f'"default";q={limit.amount};w={window}',
-        "RateLimit": f'"default";r={remaining};t={seconds}',
+        "RateLimit-Policy": f'"{rule.name}";q={limit.amount};w={window}',
+        "RateLimit": f'"{rule.name}";r={remaining};t={seconds}',
         "X-RateLimit-Limit": str(limit.amount),
         "X-RateLimit-Remaining": str(remaining),
         "X-RateLimit-Reset": str(seconds),

@@ -30,7 +30,7 @@ async def read_user(session: AsyncSession, username: str) -> UserRead:
     ).where(func.lower(User.username) == username.lower())
     row = (await session.execute(statement)).mappings().one_or_none()
     if row is None:
-        raise NotFound(f"There is nobody called {username}")
+        raise NotFound("There is nobody of this name")
     return UserRead.model_validate(dict(row))
 
 

@@ -7,6 +7,7 @@ from fastapi import Path, Response
 
 from backend_hub.auth.actor import Actor
 from backend_hub.auth.dependencies import Admin, ProfileOwner, SignedIn
+from backend_hub.auth.service import revoke_all
 from backend_hub.http.cursors import Page
 from backend_hub.http.etag import IfMatch, set_version
 from backend_hub.http.paging import Paging
@@ -80,5 +81,7 @@ async def update_account(
 ) -> AccountRead:
     """Give a role, or disable an account: its tokens stop working at once. For admins."""
     user = await service.update_account(session, actor.id, user_id, form, if_match)
+    if user.disabled_at is not None:  # for good: enabling the account again revives no token
+        await revoke_all(session, user.id)
     set_version(response, user.version)
     return AccountRead.model_validate(user)
