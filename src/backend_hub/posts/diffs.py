@@ -1,9 +1,11 @@
 """The difference between two contents, field by field."""
 
 import difflib
+import functools
 from typing import Any
 
 import anyio.to_thread
+from anyio import CapacityLimiter
 
 from backend_hub.posts.content import as_texts
 from backend_hub.posts.schemas import FieldDiff
@@ -31,6 +33,11 @@ def _unified(name: str, before: str, after: str) -> str:
     return "\n".join(lines)
 
 
+@functools.cache
+def _threads() -> CapacityLimiter:
+    return CapacityLimiter(2)
+
+
 async def diff(before: dict[str, Any], after: dict[str, Any]) -> list[FieldDiff]:
     """`diff_contents` off the event loop."""
-    return await anyio.to_thread.run_sync(diff_contents, before, after)
+    return await anyio.to_thread.run_sync(diff_contents, before, after, limiter=_threads())

@@ -35,7 +35,7 @@ from backend_hub.posts.schemas import (
     RevisionRead,
 )
 from backend_hub.posts.visibility import visible
-from backend_hub.topics.models import Tag, Topic
+from backend_hub.topics.models import Tag, TagSynonym, Topic
 from backend_hub.users.models import User
 
 NEWEST = Order("newest", [col(Post.id)])
@@ -133,7 +133,9 @@ def from_posts(columns: list[Any]) -> Select[Any]:
 
 def tagged(name: str) -> Any:
     """Whether the post carries the tag, or the tag that the name is a synonym of."""
-    tag_ids = select(col(Tag.id)).where(func.lower(Tag.name) == name.lower())
+    word = name.lower()
+    synonym = select(col(TagSynonym.tag_id)).where(col(TagSynonym.name) == word)
+    tag_ids = select(col(Tag.id)).where(col(Tag.name) == word).union(synonym)
     return (
         select(literal(1))
         .where(col(PostTag.post_id) == Post.id, col(PostTag.tag_id).in_(tag_ids))

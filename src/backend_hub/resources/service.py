@@ -17,9 +17,9 @@ from backend_hub.posts.service import (
     create_post,
     delete_post,
     edit_post,
-    get_revision,
     lock_post,
     restore_post,
+    revision_content,
 )
 from backend_hub.resources.models import Resource
 from backend_hub.resources.schemas import (
@@ -48,10 +48,7 @@ async def add_resource(
     """Add a resource for its author; raises DuplicateUrl. `columns` go on the resources row."""
     await _refuse_duplicate(session, content, None)
     post = await create_post(session, author_id, PostKind.resource, content, summary=summary)
-    resource = Resource(post_id=post.id, kind=content.kind, **columns)
-    _apply(resource, content)
-    session.add(resource)
-    await _flush(session, content)
+    await _write(session, Resource(post_id=post.id, kind=content.kind, **columns), content)
     return post
 
 
@@ -81,10 +78,15 @@ async def _refuse_duplicate(session: AsyncSession, content: Content, own_id: UUI
         )
 
 
-async def _flush(session: AsyncSession, content: Content) -> None:
-    """Write the resources row; of two that add one URL at once the constraint picks the first."""
+async def _write(session: AsyncSession, resource: Resource, content: Content) -> None:
+    """Write the resources row; of two that add one URL at once the constraint picks the first.
+
+    The row changes inside the savepoint: beginning one flushes what was changed before it.
+    """
     try:
         async with session.begin_nested():
+            _apply(resource, content)
+            session.add(resource)
             await session.flush()
     except IntegrityError as error:
         if constraint_name(error) != "uq_resources_url_key":
@@ -112,7 +114,7 @@ def require_editor(post: Post, actor: Actor) -> None:
 
 async def current_content(session: AsyncSession, post: Post) -> dict[str, Any]:
     """The content of the latest revision, in the form that `resource_content` validates."""
-    return (await get_revision(session, post.id, post.revision)).content
+    return await revision_content(session, post, post.revision)
 
 
 async def edit_resource(
@@ -151,8 +153,7 @@ async def replace_content(
 ) -> None:
     """Make `content` the resource's next revision: edits, restores and merges all end here."""
     await _refuse_duplicate(session, content, post.id)
-    _apply(resource, content)
-    await _flush(session, content)
+    await _write(session, resource, content)
     await edit_post(session, actor, post, content, summary=summary, credit=credit)
 
 
@@ -163,7 +164,7 @@ async def restore_revision(
     post, resource = await lock_resource(session, actor, post_id)
     require_editor(post, actor)
     require_version(if_match, post.version)
-    content = validated((await get_revision(session, post_id, number)).content)
+    content = validated(await revision_content(session, post, number))
     summary = f"Restored revision {number}"
     await replace_content(session, actor, post, resource, content, summary=summary)
     return post
@@ -185,6 +186,5 @@ async def restore_resource(session: AsyncSession, actor: Actor, post_id: UUID) -
     content = validated(await current_content(session, post))
     await _refuse_duplicate(session, content, post.id)
     await restore_post(session, actor, post)
-    _apply(resource, content)
-    await _flush(session, content)
+    await _write(session, resource, content)
     return post
