@@ -60,7 +60,9 @@ class Order:
 
 
 def encode_cursor(name: str, values: Sequence[Any]) -> str:
-    return base64.urlsafe_b64encode(orjson.dumps([name, *values])).rstrip(b"=").decode()
+    # asyncpg's UUID is a subclass of Python's, which orjson does not know.
+    raw = orjson.dumps([name, *values], default=str)
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def decode_cursor(cursor: str, order: Order) -> list[Any]:

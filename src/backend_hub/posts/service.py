@@ -1,8 +1,10 @@
 """What can be done to every post: write, edit, delete, restore, vote, bookmark, comment."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 from sqlalchemy import delete, update
 from sqlalchemy.dialects.postgresql import insert
@@ -267,8 +269,21 @@ async def _mark_deleted(session: AsyncSession, actor: Actor, post: Post, *, dele
     await session.flush()
 
 
+_turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+
+
 async def vote(session: AsyncSession, actor: Actor, post_id: UUID, form: VoteUpdate) -> VoteRead:
-    """Set the actor's vote; the locked post makes every vote count once, however many come."""
+    """Set the actor's vote; raises OwnVote.
+
+    Voters of one post take turns here, before any of them holds a connection: on the row's lock
+    a popular post would hold the whole pool, and the last voters would get 503.
+    """
+    async with _turns.setdefault(post_id, asyncio.Lock()):
+        return await _vote(session, actor, post_id, form)
+
+
+async def _vote(session: AsyncSession, actor: Actor, post_id: UUID, form: VoteUpdate) -> VoteRead:
+    """The locked post makes every vote count once, whichever process it comes through."""
     post = await get_visible_post(session, actor, post_id, lock=True)
     if post.author_id == actor.id:
         raise OwnVote

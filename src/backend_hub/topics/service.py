@@ -155,7 +155,7 @@ async def _move(session: AsyncSession, topic: Topic, slug: str | None) -> None:
     parent = await _parent(session, slug)
     if parent is not None:
         below = await session.execute(select(subtree_with_depth(topic.id)))
-        depths = dict(below.tuples().all())
+        depths: dict[UUID, int] = dict(below.tuples().all())
         if parent.id in depths:
             raise Unprocessable("A topic cannot be below itself", loc=("body", "parent"))
         await _require_depth(session, parent.id, 1 + max(depths.values()))
