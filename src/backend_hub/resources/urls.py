@@ -2,11 +2,12 @@
 
 import hashlib
 import ipaddress
-from urllib.parse import unquote_plus, urlsplit
+from urllib.parse import quote, unquote_plus, urlsplit
 
 from url_normalize import url_normalize
 
 MAX_URL_LENGTH = 2_000
+FRAGMENT = "%!$&'()*+,;=:@/?-._~"
 TRACKING = frozenset(
     {"gclid", "fbclid", "dclid", "msclkid", "mc_cid", "mc_eid", "igshid", "yclid", "_hsenc"}
 )
@@ -34,7 +35,8 @@ def normalize_url(url: str) -> str:
     if parts.username is not None or parts.password is not None:
         raise ValueError("must not contain a user name or a password")
     query = "&".join(part for part in parts.query.split("&") if not _tracks(part))
-    fragment = parts.fragment if parts.fragment.startswith(("/", "!")) else ""
+    fragment = urlsplit(url).fragment  # as given: url_normalize hides its first slash
+    fragment = quote(fragment, safe=FRAGMENT) if fragment.startswith(("/", "!")) else ""
     normalized = parts._replace(query=query, fragment=fragment).geturl()
     if len(normalized) > MAX_URL_LENGTH:
         raise ValueError(f"must have at most {MAX_URL_LENGTH} characters once it is encoded")

@@ -89,7 +89,9 @@ def subtree_with_depth(topic_id: UUID) -> CTE:
         .where(col(Topic.id) == topic_id)
         .cte("moved", recursive=True)
     )
-    below = select(col(Topic.id), top.c.depth + 1).join(top, col(Topic.parent_id) == top.c.id)
+    below = select(col(Topic.id), (top.c.depth + 1).label("depth")).join(
+        top, col(Topic.parent_id) == top.c.id
+    )
     return top.union_all(below)
 
 
@@ -155,7 +157,7 @@ async def _move(session: AsyncSession, topic: Topic, slug: str | None) -> None:
     parent = await _parent(session, slug)
     if parent is not None:
         below = await session.execute(select(subtree_with_depth(topic.id)))
-        depths: dict[UUID, int] = dict(below.tuples().all())
+        depths: dict[UUID, int] = {row.id: row.depth for row in below}
         if parent.id in depths:
             raise Unprocessable("A topic cannot be below itself", loc=("body", "parent"))
         await _require_depth(session, parent.id, 1 + max(depths.values()))
