@@ -10,14 +10,27 @@ from alembic import context
 from backend_hub.settings import get_settings
 from backend_hub.tables import metadata
 
+attributes: dict[str, Any] = context.config.attributes
 MIGRATION_LOCK = 7_205_431_120_231
 """Advisory lock: of several hubs that start at once, one migrates and the others wait."""
 
 
+REBASE_EVENTS = """
+UPDATE events SET transaction_id = 0
+WHERE transaction_id <> 0 AND (SELECT max(transaction_id) FROM events)
+    >= (pg_snapshot_xmax(pg_current_snapshot())::text)::bigint
+"""
+"""Events restored from another cluster name transactions that this one has yet to reach: readers
+would wait for them. They become the past (docs/decisions/0005-events.md)."""
+
+
 def migrate(connection: Connection) -> None:
     # A migration that waits behind a long read would queue every query behind itself.
-    connection.execute(text("SET lock_timeout = '5s'"))
-    connection.execute(text("SET statement_timeout = 0"))
+    milliseconds = str(attributes.get("lock_timeout", 5_000))
+    connection.execute(
+        text("SELECT set_config('lock_timeout', :milliseconds, false)"),
+        {"milliseconds": milliseconds},
+    )
     connection.commit()
     context.configure(
         connection=connection,
@@ -28,9 +41,16 @@ def migrate(connection: Connection) -> None:
     )
     with context.begin_transaction():
         context.run_migrations()
+    connection.rollback()
+    if connection.scalar(text("SELECT to_regclass('events')")) is not None:
+        connection.execute(text(REBASE_EVENTS))
+    connection.commit()
 
 
 def locked(connection: Connection) -> None:
+    # Whoever waits for the lock waits as long as the one who has it works.
+    connection.execute(text("SET statement_timeout = 0"))
+    connection.execute(text("SET lock_timeout = 0"))
     connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
     connection.commit()
     try:
@@ -50,5 +70,4 @@ async def run(url: str) -> None:
         await engine.dispose()
 
 
-attributes: dict[str, Any] = context.config.attributes
 asyncio.run(run(attributes.get("url") or get_settings().database_url))

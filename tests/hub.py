@@ -55,7 +55,7 @@ class Person:
 
     async def read(self, path: str, **params: Any) -> dict[str, Any]:
         """GET and return what was read."""
-        response = await self.get(path, params=params)
+        response = await self.get(path, params=params or None)  # httpx drops the path's own for {}
         assert response.status_code == 200, response.text
         found: dict[str, Any] = response.json()
         return found

@@ -22,6 +22,8 @@ from backend_hub.errors import Unprocessable
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 MAX_LIMIT = 100
+MAX_CURSOR = 3_000
+"""Characters; the longest names a path of topics."""
 BIGINT_MAX = 2**63 - 1
 
 
@@ -30,7 +32,8 @@ class Page(BaseModel, Generic[T]):
 
     items: list[T] = Field(max_length=MAX_LIMIT)
     next_cursor: str | None = Field(
-        max_length=1_000, description="Send it as `cursor` for the next page; null on the last."
+        max_length=MAX_CURSOR,
+        description="Send it as `cursor` for the next page; null on the last.",
     )
     total: int | None = Field(
         ge=0, le=BIGINT_MAX, description="Only with `include_total=true`, else null."
@@ -93,7 +96,7 @@ def _parse(value: Any, kind: type) -> Any:
         return value
     if kind is float:
         return float(value)
-    if type(value) is not str or "\x00" in value or len(value) > 400:
+    if type(value) is not str or "\x00" in value or len(value) > 2_000:
         raise ValueError("not a text of this order")
     return value
 

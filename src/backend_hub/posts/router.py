@@ -75,7 +75,7 @@ async def list_comments(
     post_id: UUID, session: ReadSession, actor: Viewer, page: Paging
 ) -> Page[CommentRead]:
     """The comments under a post, the oldest first."""
-    await service.get_visible_post(session, actor, post_id)
+    await service.require_visible(session, actor, post_id)
     return await queries.list_comments(session, post_id, page)
 
 
@@ -133,7 +133,7 @@ async def list_revisions(
     post_id: UUID, session: ReadSession, actor: Viewer, page: Paging
 ) -> Page[RevisionRead]:
     """Every edit, the latest first: who, when, why, and who reviewed it."""
-    await service.get_visible_post(session, actor, post_id)
+    await service.require_visible(session, actor, post_id)
     return await queries.list_revisions(session, post_id, page)
 
 
@@ -142,7 +142,7 @@ async def read_revision(
     post_id: UUID, number: Number, session: ReadSession, actor: Viewer
 ) -> RevisionDetail:
     """The full content of the post as it was after one edit."""
-    await service.get_visible_post(session, actor, post_id)
+    await service.require_visible(session, actor, post_id)
     return await queries.read_revision(session, post_id, number)
 
 
@@ -155,7 +155,7 @@ async def diff_revisions(
     to_revision: Annotated[RevisionNumber, Query(alias="to", examples=[1])],
 ) -> DiffRead:
     """What changed between any two revisions, field by field."""
-    await service.get_visible_post(session, actor, post_id)
+    await service.require_visible(session, actor, post_id)
     return await service.diff_revisions(session, post_id, from_revision, to_revision)
 
 
@@ -164,7 +164,7 @@ async def list_contributors(
     post_id: UUID, session: ReadSession, actor: Viewer, page: Paging
 ) -> Page[ContributorRead]:
     """Everyone whose edits or reviews are in the post."""
-    await service.get_visible_post(session, actor, post_id)
+    await service.require_visible(session, actor, post_id)
     return await queries.list_contributors(session, post_id, page)
 
 
