@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 import structlog
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.middleware import Middleware
@@ -16,7 +16,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from backend_hub import access, health
 from backend_hub.auth import router as auth
-from backend_hub.auth.dependencies import account_of
+from backend_hub.auth.dependencies import account_of, optional_actor
 from backend_hub.auth.keys import load_key_ring
 from backend_hub.auth.tokens import TokenService
 from backend_hub.contributions import router as contributions
@@ -24,7 +24,9 @@ from backend_hub.db import Database
 from backend_hub.http import idempotency, problems
 from backend_hub.http.context import RequestContextMiddleware
 from backend_hub.http.etag import ETagMiddleware
+from backend_hub.http.head import HeadMiddleware
 from backend_hub.http.openapi import build_openapi
+from backend_hub.http.plain_errors import PlainErrorMiddleware
 from backend_hub.http.rate_limits import RateLimitMiddleware
 from backend_hub.http.security_headers import SecurityHeadersMiddleware
 from backend_hub.posts import router as posts
@@ -101,6 +103,7 @@ def _layers(settings: Settings) -> list[Middleware]:
     return [
         Middleware(RequestContextMiddleware),
         Middleware(SecurityHeadersMiddleware, https=settings.issuer.startswith("https://")),
+        Middleware(PlainErrorMiddleware),
         Middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
@@ -112,6 +115,7 @@ def _layers(settings: Settings) -> list[Middleware]:
         Middleware(problems.ProblemMiddleware),
         Middleware(TrustedHostMiddleware, allowed_hosts=settings.allowed_hosts),
         Middleware(RateLimitMiddleware, settings=settings, identify=account_of),
+        Middleware(HeadMiddleware),
         Middleware(GZipMiddleware, minimum_size=2_000, compresslevel=1),
         Middleware(ETagMiddleware),
     ]
@@ -137,7 +141,9 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     problems.install(app)
     api = APIRouter(prefix="/api/v1")
     for router in ROUTERS:
-        api.include_router(router)
+        # A token that is not valid is refused wherever it is sent; signing in takes none.
+        known = [] if router is auth.router else [Depends(optional_actor)]
+        api.include_router(router, dependencies=known)
     app.include_router(api)
     app.include_router(health.router)
     app.include_router(auth.well_known)
@@ -149,5 +155,6 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
 
 def _openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:
     if app.openapi_schema is None:
-        app.openapi_schema = build_openapi(app, settings)
+        open_to_all = {name for name, rule in access.ACCESS.items() if rule.audience == "anyone"}
+        app.openapi_schema = build_openapi(app, settings, anonymous=open_to_all)
     return app.openapi_schema

@@ -23,6 +23,7 @@ Password = Annotated[
         max_length=1_000,
         description=f"15 to {MAXIMUM_LENGTH} characters, any of them; common ones are refused.",
         json_schema_extra={"format": "password"},
+        examples=["seven calm otters swim"],
     ),
 ]
 
@@ -30,8 +31,8 @@ Password = Annotated[
 class UserRegister(WriteModel):
     """A new account."""
 
-    username: Annotated[Username, AfterValidator(_not_reserved)]
-    email: Annotated[EmailStr, Field(max_length=254)]
+    username: Annotated[Username, Field(examples=["ada"]), AfterValidator(_not_reserved)]
+    email: Annotated[EmailStr, Field(max_length=254, examples=["ada@example.org"])]
     password: Password
     display_name: Annotated[str, Field(max_length=80)] = ""
 
