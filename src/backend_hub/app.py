@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.middleware import Middleware
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
@@ -115,6 +116,8 @@ def _layers(settings: Settings) -> list[Middleware]:
         Middleware(problems.ProblemMiddleware),
         Middleware(TrustedHostMiddleware, allowed_hosts=settings.allowed_hosts),
         Middleware(RateLimitMiddleware, settings=settings, identify=account_of),
+        # Not FastAPI's `max_body_size`: that answers outside of all these layers.
+        Middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes),
         Middleware(HeadMiddleware),
         Middleware(GZipMiddleware, minimum_size=2_000, compresslevel=1),
         Middleware(ETagMiddleware),
@@ -132,7 +135,6 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         lifespan=lifespan,
         middleware=_layers(settings),
         generate_unique_id_function=lambda route: route.name,
-        max_body_size=settings.max_body_bytes,
         redirect_slashes=False,
     )
     app.state.settings = settings

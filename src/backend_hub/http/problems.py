@@ -37,10 +37,11 @@ MAX_ERRORS = 50
 class InvalidField(BaseModel):
     """One thing that is wrong with a request."""
 
-    loc: list[
-        Annotated[str, Field(max_length=200)] | Annotated[int, Field(ge=0, le=2**31 - 1)]
-    ] = Field(
-        max_length=100, description="Where: `body`, `query`, `path` or `header`, then the names."
+    loc: list[Annotated[str, Field(max_length=200)] | Annotated[int, Field(ge=0, le=2**31 - 1)]] = (
+        Field(
+            max_length=100,
+            description="Where: `body`, `query`, `path` or `header`, then the names.",
+        )
     )
     msg: str = Field(max_length=1_000)
     type: str = Field(max_length=100, description="A stable word for the kind of mistake.")
