@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ class Tools:
         return run([self.folder / "node_modules/.bin" / name, *arguments], cwd)
 
 
-def run(command: list[str | Path], cwd: Path = HERE) -> str:
+def run(command: Sequence[str | Path], cwd: Path = HERE) -> str:
     """The output of a command; fails the test when the command fails."""
     environment = os.environ | {"REDOCLY_TELEMETRY": "off", "NO_COLOR": "1", "CI": "true"}
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)

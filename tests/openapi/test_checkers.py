@@ -46,9 +46,11 @@ GENERATORS: dict[str, Arguments] = {
         *("--input", "openapi.json", "--output", out, "--client", "@hey-api/client-fetch"),
         "--no-log-file",
     ),
-    "orval": lambda out: ("--input", "openapi.json", "--output", out / "hub.ts", *_FETCH),
+    "orval": lambda out: (
+        *("--input", "openapi.json", "--output", out / "hub.ts"),
+        *("--client", "fetch"),
+    ),
 }
-_FETCH = ("--client", "fetch")
 
 
 @pytest.mark.parametrize("name", GENERATORS)
@@ -63,11 +65,24 @@ def test_a_typescript_client_compiles(tools: Tools, workshop: Path, name: str) -
 
 def test_the_python_client_passes_mypy(document_file: Path, tmp_path: Path) -> None:
     bin_folder, out = Path(sys.executable).parent, tmp_path / "client"
-    generate = [bin_folder / "openapi-python-client", "generate", "--meta", "none"]
+    generate: list[str | Path] = [
+        bin_folder / "openapi-python-client",
+        "generate",
+        "--meta",
+        "none",
+    ]
     output = run(
         [*generate, "--path", document_file, "--output-path", out / "hub_client"], tmp_path
     )
-    assert "Unable to" not in output
-    assert "ERROR" not in output.upper().replace("ERRORS", "")
-    mypy = [Path(sys.executable), "-m", "mypy", "--strict", "--config-file", "", "hub_client"]
+    assert "WARNING parsing" not in output
+    assert "ERROR parsing" not in output
+    mypy: list[str | Path] = [
+        Path(sys.executable),
+        "-m",
+        "mypy",
+        "--strict",
+        "--config-file",
+        "",
+        "hub_client",
+    ]
     assert "Success" in run([*mypy, "--cache-dir", tmp_path / "mypy"], out)

@@ -176,7 +176,9 @@ async def test_the_examples_of_paths_and_queries_work_on_a_seeded_hub(
         for parameter in parameters:
             if parameter["in"] == "path":
                 url = url.replace(f"{{{parameter['name']}}}", str(parameter["example"]))
-        query = {p["name"]: p["example"] for p in parameters if p["in"] == "query" and "example" in p}
+        query = {
+            p["name"]: p["example"] for p in parameters if p["in"] == "query" and "example" in p
+        }
         response = await running_hub.admin.client.get(url, params=query)
         by_id = any(p["schema"].get("format") == "uuid" for p in parameters)
         assert response.status_code == (404 if by_id else 200), (url, response.text)

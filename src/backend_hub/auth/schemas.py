@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, EmailStr, Field, model_validator
 
-from backend_hub.auth.passwords import MAXIMUM_LENGTH, weakness
+from backend_hub.auth.passwords import MAXIMUM_LENGTH, MINIMUM_LENGTH, weakness
 from backend_hub.http.schemas import ReadModel, Username, WriteModel
 
 RESERVED_NAMES = frozenset({"me", "admin", "administrator", "moderator", "support", "security"})
@@ -19,9 +19,9 @@ def _not_reserved(username: str) -> str:
 Password = Annotated[
     str,
     Field(
-        min_length=1,
-        max_length=1_000,
-        description=f"15 to {MAXIMUM_LENGTH} characters, any of them; common ones are refused.",
+        min_length=MINIMUM_LENGTH,
+        max_length=MAXIMUM_LENGTH,
+        description="Any characters; common passwords are refused.",
         json_schema_extra={"format": "password"},
         examples=["seven calm otters swim"],
     ),
