@@ -16,7 +16,12 @@ OPTIONS = ("--checks", "all", "--generation-deterministic", "--warnings", "off",
 
 async def explore(url: str, examples: int, *options: str) -> None:
     """Run it; every failure is in the message, with a curl command that shows it."""
-    command = [Path(sys.executable).with_name("schemathesis"), "--config-file", CONFIG, "run"]
+    command: list[str | Path] = [
+        Path(sys.executable).with_name("schemathesis"),
+        "--config-file",
+        CONFIG,
+        "run",
+    ]
     limits = ("--max-examples", str(examples), "--request-timeout", "20")
     await asyncio.to_thread(
         run, [*command, f"{url}/openapi.json", *OPTIONS, *limits, *options], ROOT
