@@ -106,12 +106,11 @@ def _serve(database_url: str, url: str) -> Iterator[None]:
         "HUB_LOG_LEVEL": "error",
     }
     CACHE.mkdir(exist_ok=True)
-    log = (CACHE / "openapi-hub.log").open("w")  # read it when a test finds a 500
     port = url.rpartition(":")[2]
     command = [sys.executable, "-m", "uvicorn", "--factory", "backend_hub.app:create_app"]
-    server = subprocess.Popen(
-        [*command, "--port", port, "--no-access-log"], env=environment, stdout=log, stderr=log
-    )
+    command += ["--port", port, "--no-access-log"]
+    with (CACHE / "openapi-hub.log").open("w") as log:  # read it when a test finds a 500
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
         for _ in range(200):
             time.sleep(0.1)

@@ -29,7 +29,7 @@ def before_call(context: Any, case: schemathesis.Case[Any], kwargs: Any) -> None
     key = headers.get("Idempotency-Key")
     if isinstance(key, str) and re.fullmatch(r"[\x21-\x7e]{1,200}", key):
         headers["Idempotency-Key"] = f"key-{next(KEYS)}"
-    body = case.body
+    body: Any = case.body
     if isinstance(body, dict) and _is_strong_in_the_schema(body.get("password")):
         body["password"] = "seven calm otters swim"  # common ones are refused
     for name in ("topic", "parent"):
