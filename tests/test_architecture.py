@@ -5,12 +5,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
-from sqlalchemy.orm import class_mapper, configure_mappers
+from sqlalchemy.orm import Mapper, class_mapper, configure_mappers
 from sqlmodel import SQLModel
 from starlette.middleware.base import BaseHTTPMiddleware
 
@@ -87,7 +88,7 @@ def test_nothing_is_a_base_http_middleware(app: FastAPI) -> None:
 def test_relationships_never_load_by_themselves() -> None:
     assert tables.metadata is SQLModel.metadata
     configure_mappers()
-    mappers = [class_mapper(model) for model in all_models()]
+    mappers: list[Mapper[Any]] = [class_mapper(model) for model in all_models()]
     lazy = [
         str(relation)
         for mapper in mappers

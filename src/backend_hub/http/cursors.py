@@ -83,10 +83,12 @@ def decode_cursor(cursor: str, order: Order) -> list[Any]:
 
 
 def _parse(value: Any, kind: type) -> Any:
+    if kind in {datetime, UUID} and not isinstance(value, str):
+        raise ValueError("not a text")
     if kind is datetime:
         moment = datetime.fromisoformat(value)
-        if moment.tzinfo is None:
-            raise ValueError("a moment needs its time zone")
+        if moment.tzinfo is None or not 1 < moment.year < 9999:
+            raise ValueError("a moment needs its time zone, and room to be moved to UTC")
         return moment.astimezone(UTC)
     if kind is UUID:
         return UUID(str(value))
@@ -95,6 +97,8 @@ def _parse(value: Any, kind: type) -> Any:
             raise ValueError("not a number of this order")
         return value
     if kind is float:
+        if not isinstance(value, int | float):
+            raise ValueError("not a number of this order")
         return float(value)
     if type(value) is not str or "\x00" in value or len(value) > 2_000:
         raise ValueError("not a text of this order")
