@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 import sqlmodel
 from sqlalchemy.dialects import postgresql
-
 from alembic import op
 
 revision: str = "0001"
@@ -131,6 +130,70 @@ def upgrade() -> None:
         postgresql_where=sa.text("email_verified_at IS NOT NULL"),
     )
     op.create_table(
+        "browser_sessions",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("token_hash", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.Column(
+            "seen_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["user_id"],
+            ["users.id"],
+            name=op.f("fk_browser_sessions_user_id_users"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_browser_sessions")),
+        sa.UniqueConstraint("token_hash", name=op.f("uq_browser_sessions_token_hash")),
+    )
+    op.create_index(
+        op.f("ix_browser_sessions_expires_at"), "browser_sessions", ["expires_at"], unique=False
+    )
+    op.create_index(
+        op.f("ix_browser_sessions_user_id"), "browser_sessions", ["user_id"], unique=False
+    )
+    op.create_table(
+        "oauth_clients",
+        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("owner_id", sa.Uuid(), nullable=True),
+        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(length=80), nullable=False),
+        sa.Column("type", sqlmodel.sql.sqltypes.AutoString(length=20), nullable=False),
+        sa.Column("homepage_url", sqlmodel.sql.sqltypes.AutoString(length=500), nullable=True),
+        sa.Column("secret_hash", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=True),
+        sa.Column("redirect_uris", postgresql.ARRAY(sa.String(length=500)), nullable=False),
+        sa.Column("scope", sqlmodel.sql.sqltypes.AutoString(length=1000), nullable=False),
+        sa.Column("verified", sa.Boolean(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.CheckConstraint(
+            "(type IN ('web', 'machine')) = (secret_hash IS NOT NULL)",
+            name=op.f("ck_oauth_clients_secret"),
+        ),
+        sa.CheckConstraint(
+            "type IN ('spa', 'native', 'web', 'machine')", name=op.f("ck_oauth_clients_type")
+        ),
+        sa.ForeignKeyConstraint(
+            ["owner_id"],
+            ["users.id"],
+            name=op.f("fk_oauth_clients_owner_id_users"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_oauth_clients")),
+    )
+    op.create_index(op.f("ix_oauth_clients_owner_id"), "oauth_clients", ["owner_id"], unique=False)
+    op.create_table(
         "posts",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("kind", sqlmodel.sql.sqltypes.AutoString(length=20), nullable=False),
@@ -196,28 +259,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_tag_synonyms")),
     )
     op.create_index(op.f("ix_tag_synonyms_tag_id"), "tag_synonyms", ["tag_id"], unique=False)
-    op.create_table(
-        "token_families",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("user_id", sa.Uuid(), nullable=False),
-        sa.Column("scope", sqlmodel.sql.sqltypes.AutoString(length=1000), nullable=False),
-        sa.Column(
-            "created_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("now()"),
-            nullable=False,
-        ),
-        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["user_id"],
-            ["users.id"],
-            name=op.f("fk_token_families_user_id_users"),
-            ondelete="CASCADE",
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_token_families")),
-    )
-    op.create_index(op.f("ix_token_families_user_id"), "token_families", ["user_id"], unique=False)
     op.create_table(
         "topic_maintainers",
         sa.Column("topic_id", sa.Uuid(), nullable=False),
@@ -381,6 +422,31 @@ def upgrade() -> None:
     op.create_index("ix_events_post_id", "events", ["post_id"], unique=False)
     op.create_index("ix_events_transaction_id_id", "events", ["transaction_id", "id"], unique=False)
     op.create_table(
+        "oauth_consents",
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("client_id", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("scope", sqlmodel.sql.sqltypes.AutoString(length=1000), nullable=False),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["client_id"],
+            ["oauth_clients.id"],
+            name=op.f("fk_oauth_consents_client_id_oauth_clients"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["user_id"],
+            ["users.id"],
+            name=op.f("fk_oauth_consents_user_id_users"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("user_id", "client_id", name=op.f("pk_oauth_consents")),
+    )
+    op.create_table(
         "post_tags",
         sa.Column("post_id", sa.Uuid(), nullable=False),
         sa.Column("tag_id", sa.Uuid(), nullable=False),
@@ -427,39 +493,6 @@ def upgrade() -> None:
     )
     op.create_index(
         op.f("ix_questions_duplicate_of_id"), "questions", ["duplicate_of_id"], unique=False
-    )
-    op.create_table(
-        "refresh_tokens",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("family_id", sa.Uuid(), nullable=False),
-        sa.Column("parent_id", sa.Uuid(), nullable=True),
-        sa.Column("token_hash", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
-        sa.Column(
-            "created_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("now()"),
-            nullable=False,
-        ),
-        sa.Column("rotated_at", sa.DateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["family_id"],
-            ["token_families.id"],
-            name=op.f("fk_refresh_tokens_family_id_token_families"),
-            ondelete="CASCADE",
-        ),
-        sa.ForeignKeyConstraint(
-            ["parent_id"],
-            ["refresh_tokens.id"],
-            name=op.f("fk_refresh_tokens_parent_id_refresh_tokens"),
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_refresh_tokens")),
-        sa.UniqueConstraint("token_hash", name=op.f("uq_refresh_tokens_token_hash")),
-    )
-    op.create_index(
-        op.f("ix_refresh_tokens_family_id"), "refresh_tokens", ["family_id"], unique=False
-    )
-    op.create_index(
-        op.f("ix_refresh_tokens_parent_id"), "refresh_tokens", ["parent_id"], unique=False
     )
     op.create_table(
         "resources",
@@ -526,6 +559,38 @@ def upgrade() -> None:
     op.create_index(op.f("ix_revisions_editor_id"), "revisions", ["editor_id"], unique=False)
     op.create_index(op.f("ix_revisions_reviewer_id"), "revisions", ["reviewer_id"], unique=False)
     op.create_table(
+        "token_families",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("client_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("scope", sqlmodel.sql.sqltypes.AutoString(length=1000), nullable=False),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["client_id"],
+            ["oauth_clients.id"],
+            name=op.f("fk_token_families_client_id_oauth_clients"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["user_id"],
+            ["users.id"],
+            name=op.f("fk_token_families_user_id_users"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_token_families")),
+    )
+    op.create_index(
+        op.f("ix_token_families_client_id"), "token_families", ["client_id"], unique=False
+    )
+    op.create_index(op.f("ix_token_families_user_id"), "token_families", ["user_id"], unique=False)
+    op.create_table(
         "votes",
         sa.Column("post_id", sa.Uuid(), nullable=False),
         sa.Column("user_id", sa.Uuid(), nullable=False),
@@ -546,6 +611,82 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("post_id", "user_id", name=op.f("pk_votes")),
     )
     op.create_index(op.f("ix_votes_user_id"), "votes", ["user_id"], unique=False)
+    op.create_table(
+        "oauth_codes",
+        sa.Column("code_hash", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("client_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("family_id", sa.Uuid(), nullable=True),
+        sa.Column("redirect_uri", sqlmodel.sql.sqltypes.AutoString(length=500), nullable=False),
+        sa.Column("scope", sqlmodel.sql.sqltypes.AutoString(length=1000), nullable=False),
+        sa.Column("code_challenge", sqlmodel.sql.sqltypes.AutoString(length=128), nullable=False),
+        sa.Column("nonce", sqlmodel.sql.sqltypes.AutoString(length=500), nullable=True),
+        sa.Column(
+            "authenticated_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["client_id"],
+            ["oauth_clients.id"],
+            name=op.f("fk_oauth_codes_client_id_oauth_clients"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["family_id"],
+            ["token_families.id"],
+            name=op.f("fk_oauth_codes_family_id_token_families"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("fk_oauth_codes_user_id_users"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("code_hash", name=op.f("pk_oauth_codes")),
+    )
+    op.create_index(op.f("ix_oauth_codes_client_id"), "oauth_codes", ["client_id"], unique=False)
+    op.create_index(op.f("ix_oauth_codes_family_id"), "oauth_codes", ["family_id"], unique=False)
+    op.create_index(op.f("ix_oauth_codes_user_id"), "oauth_codes", ["user_id"], unique=False)
+    op.create_table(
+        "refresh_tokens",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("family_id", sa.Uuid(), nullable=False),
+        sa.Column("parent_id", sa.Uuid(), nullable=True),
+        sa.Column("token_hash", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.Column("rotated_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["family_id"],
+            ["token_families.id"],
+            name=op.f("fk_refresh_tokens_family_id_token_families"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["parent_id"],
+            ["refresh_tokens.id"],
+            name=op.f("fk_refresh_tokens_parent_id_refresh_tokens"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_refresh_tokens")),
+        sa.UniqueConstraint("token_hash", name=op.f("uq_refresh_tokens_token_hash")),
+    )
+    op.create_index(
+        op.f("ix_refresh_tokens_family_id"), "refresh_tokens", ["family_id"], unique=False
+    )
+    op.create_index(
+        op.f("ix_refresh_tokens_parent_id"), "refresh_tokens", ["parent_id"], unique=False
+    )
     op.create_table(
         "reviews",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -587,8 +728,18 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_reviews_reviewer_id"), table_name="reviews")
     op.drop_index("ix_reviews_contribution_id_id", table_name="reviews")
     op.drop_table("reviews")
+    op.drop_index(op.f("ix_refresh_tokens_parent_id"), table_name="refresh_tokens")
+    op.drop_index(op.f("ix_refresh_tokens_family_id"), table_name="refresh_tokens")
+    op.drop_table("refresh_tokens")
+    op.drop_index(op.f("ix_oauth_codes_user_id"), table_name="oauth_codes")
+    op.drop_index(op.f("ix_oauth_codes_family_id"), table_name="oauth_codes")
+    op.drop_index(op.f("ix_oauth_codes_client_id"), table_name="oauth_codes")
+    op.drop_table("oauth_codes")
     op.drop_index(op.f("ix_votes_user_id"), table_name="votes")
     op.drop_table("votes")
+    op.drop_index(op.f("ix_token_families_user_id"), table_name="token_families")
+    op.drop_index(op.f("ix_token_families_client_id"), table_name="token_families")
+    op.drop_table("token_families")
     op.drop_index(op.f("ix_revisions_reviewer_id"), table_name="revisions")
     op.drop_index(op.f("ix_revisions_editor_id"), table_name="revisions")
     op.drop_index(op.f("ix_revisions_contribution_id"), table_name="revisions")
@@ -596,14 +747,12 @@ def downgrade() -> None:
     op.drop_index("uq_resources_url_key", table_name="resources")
     op.drop_index("ix_resources_kind_post_id", table_name="resources")
     op.drop_table("resources")
-    op.drop_index(op.f("ix_refresh_tokens_parent_id"), table_name="refresh_tokens")
-    op.drop_index(op.f("ix_refresh_tokens_family_id"), table_name="refresh_tokens")
-    op.drop_table("refresh_tokens")
     op.drop_index(op.f("ix_questions_duplicate_of_id"), table_name="questions")
     op.drop_index(op.f("ix_questions_accepted_answer_id"), table_name="questions")
     op.drop_table("questions")
     op.drop_index("ix_post_tags_tag_id_post_id", table_name="post_tags")
     op.drop_table("post_tags")
+    op.drop_table("oauth_consents")
     op.drop_index("ix_events_transaction_id_id", table_name="events")
     op.drop_index("ix_events_post_id", table_name="events")
     op.drop_index(op.f("ix_events_actor_id"), table_name="events")
@@ -620,8 +769,6 @@ def downgrade() -> None:
     op.drop_table("answers")
     op.drop_index(op.f("ix_topic_maintainers_user_id"), table_name="topic_maintainers")
     op.drop_table("topic_maintainers")
-    op.drop_index(op.f("ix_token_families_user_id"), table_name="token_families")
-    op.drop_table("token_families")
     op.drop_index(op.f("ix_tag_synonyms_tag_id"), table_name="tag_synonyms")
     op.drop_table("tag_synonyms")
     op.drop_index("ix_posts_topic_id_kind_id", table_name="posts")
@@ -633,6 +780,11 @@ def downgrade() -> None:
     op.drop_index("ix_posts_kind_id", table_name="posts")
     op.drop_index("ix_posts_author_id_kind_id", table_name="posts")
     op.drop_table("posts")
+    op.drop_index(op.f("ix_oauth_clients_owner_id"), table_name="oauth_clients")
+    op.drop_table("oauth_clients")
+    op.drop_index(op.f("ix_browser_sessions_user_id"), table_name="browser_sessions")
+    op.drop_index(op.f("ix_browser_sessions_expires_at"), table_name="browser_sessions")
+    op.drop_table("browser_sessions")
     op.drop_index(
         "uq_users_verified_email",
         table_name="users",

@@ -15,6 +15,7 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from backend_hub import access, health
 from backend_hub.auth import router as auth
+from backend_hub.auth.browser_sessions import purge_expired_sessions
 from backend_hub.auth.dependencies import account_of, optional_actor
 from backend_hub.auth.keys import load_key_ring
 from backend_hub.auth.tokens import TokenService
@@ -75,8 +76,9 @@ async def _purge_expired(database: Database) -> None:
         try:
             async with database.transaction() as session:
                 await idempotency.purge_expired(session)
+                await purge_expired_sessions(session)
         except (SQLAlchemyError, OSError):
-            log.warning("expired idempotency keys were not purged; will try again")
+            log.warning("what has expired was not purged; will try again")
 
 
 @asynccontextmanager

@@ -163,6 +163,12 @@ class Settings(BaseSettings):
     refresh_token_grace: int = Field(
         30, ge=0, le=120, description="Seconds in which the direct parent may be used again."
     )
+    session_ttl: int = Field(
+        14 * 24 * 3600, ge=300, description="Seconds until a browser must sign in again."
+    )
+    session_idle_ttl: int = Field(
+        2 * 24 * 3600, ge=60, description="Seconds without a request that end a browser's session."
+    )
     password_sign_in: bool = Field(
         True, description="Whether `POST /api/v1/auth/token` is open (first-party use only)."
     )

@@ -28,10 +28,28 @@ class TokenFamily(SQLModel, table=True):
 
     id: UUID = id_field()
     user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE", index=True)
+    client_id: str | None = Field(
+        default=None, foreign_key="oauth_clients.id", ondelete="CASCADE", index=True
+    )
+    """None: signed in with the hub's own password form."""
     scope: str = Field(max_length=1_000)
     created_at: datetime = created_at_field()
     expires_at: datetime = Field(sa_type=UTCDateTime)
     revoked_at: datetime | None = timestamp_field()
+
+
+class BrowserSession(SQLModel, table=True):
+    """A person signed in to the hub's own pages; the cookie's value is known by its SHA-256."""
+
+    __tablename__ = "browser_sessions"
+
+    id: UUID = id_field()
+    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE", index=True)
+    token_hash: str = Field(max_length=64, unique=True)
+    created_at: datetime = created_at_field()
+    """When the person proved who they are: the `auth_time` of ID tokens."""
+    seen_at: datetime = created_at_field()
+    expires_at: datetime = Field(sa_type=UTCDateTime, index=True)
 
 
 class RefreshToken(SQLModel, table=True):

@@ -14,6 +14,14 @@ SCOPES: dict[str, str] = {
     "users:admin": "Change roles and disable accounts",
 }
 
+# OpenID Connect Core 5.4 and 11; they tell an app who somebody is, whatever the role.
+OPENID_SCOPES: dict[str, str] = {
+    "openid": "Know that it is you",
+    "profile": "See your name and your profile",
+    "email": "See your email address",
+    "offline_access": "Stay signed in while you are away",
+}
+
 # Members may review where they maintain a topic: the service asks which.
 _MEMBER = frozenset(SCOPES) - {"posts:moderate", "topics:write", "users:admin"}
 
@@ -23,3 +31,8 @@ SCOPES_OF_ROLE: dict[str, frozenset[str]] = {
     Role.moderator: _MEMBER | {"posts:moderate"},
     Role.admin: frozenset(SCOPES),
 }
+
+
+def held_scopes(role: str) -> frozenset[str]:
+    """Every scope that a token for somebody of this role may have."""
+    return SCOPES_OF_ROLE[role] | frozenset(OPENID_SCOPES)

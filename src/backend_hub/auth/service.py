@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import func, update
+from sqlalchemy import delete, func, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
 from backend_hub.auth.actor import Actor
-from backend_hub.auth.models import RefreshToken, TokenFamily
+from backend_hub.auth.models import BrowserSession, RefreshToken, TokenFamily
 from backend_hub.auth.passwords import hash_password, verify_password
 from backend_hub.auth.schemas import NewAccount, UserRegister
-from backend_hub.auth.scopes import SCOPES_OF_ROLE
+from backend_hub.auth.scopes import SCOPES_OF_ROLE, held_scopes
 from backend_hub.auth.tokens import Claims
 from backend_hub.db import AsyncSession, constraint_name, utcnow
 from backend_hub.errors import Conflict, Unauthorized
@@ -70,9 +70,7 @@ async def register_user(session: AsyncSession, form: UserRegister) -> User:
     return user
 
 
-async def sign_in(
-    session: AsyncSession, settings: Settings, username: str, password: str, wanted: list[str]
-) -> Grant:
+async def authenticate(session: AsyncSession, username: str, password: str) -> User:
     """Check name (or verified address) and password; raises InvalidGrant."""
     name = username.strip().lower()
     found = select(User).where(
@@ -85,6 +83,14 @@ async def sign_in(
         raise InvalidGrant("The name or the password is wrong")
     if renewed:
         user.password_hash = renewed
+    return user
+
+
+async def sign_in(
+    session: AsyncSession, settings: Settings, username: str, password: str, wanted: list[str]
+) -> Grant:
+    """Begin a sign-in of the hub's own clients; raises InvalidGrant."""
+    user = await authenticate(session, username, password)
     family = TokenFamily(
         user_id=user.id,
         scope=" ".join(sorted(granted_scopes(user.role, wanted))),
@@ -93,7 +99,7 @@ async def sign_in(
     session.add(family)
     await session.flush()
     record(session, "user.signed_in", actor_id=user.id, subject_id=user.id, private=True)
-    return _grant(session, family, user.role, parent=None)
+    return new_grant(session, family, user.role, parent=None)
 
 
 def granted_scopes(role: str, wanted: list[str]) -> frozenset[str]:
@@ -102,7 +108,7 @@ def granted_scopes(role: str, wanted: list[str]) -> frozenset[str]:
     return held & frozenset(wanted) if wanted else held
 
 
-def _grant(
+def new_grant(
     session: AsyncSession, family: TokenFamily, role: str, parent: RefreshToken | None
 ) -> Grant:
     """A new refresh token; the scopes are those of the sign-in that the role still holds."""
@@ -114,7 +120,7 @@ def _grant(
             token_hash=hash_token(token),
         )
     )
-    scopes = SCOPES_OF_ROLE[role] & frozenset(family.scope.split())
+    scopes = held_scopes(role) & frozenset(family.scope.split())
     return Grant(family.user_id, family.id, scopes, token)
 
 
@@ -124,9 +130,9 @@ def hash_token(token: str) -> str:
 
 
 async def rotate_refresh_token(
-    session: AsyncSession, settings: Settings, presented: str
+    session: AsyncSession, settings: Settings, presented: str, client_id: str | None = None
 ) -> Grant | InvalidGrant:
-    """Exchange a refresh token for a new one.
+    """Exchange a refresh token for a new one, for the client that it was issued to.
 
     The refusal is returned, not raised, so that the revocation of a stolen family commits. Inside
     the grace the direct parent of a fresh token may come again (a browser with several tabs).
@@ -139,6 +145,8 @@ async def rotate_refresh_token(
     family, user = (await session.exec(locked.with_for_update(of=TokenFamily))).one()
     await session.refresh(token)
     now = utcnow()
+    if family.client_id != client_id:
+        return InvalidGrant("The refresh token is not valid")
     if family.revoked_at or family.expires_at <= now or user.disabled_at:
         return InvalidGrant("The sign-in has ended")
     if token.rotated_at is None:
@@ -147,7 +155,7 @@ async def rotate_refresh_token(
         family.revoked_at = now
         record(session, "user.token_reused", actor_id=user.id, subject_id=family.id, private=True)
         return InvalidGrant("The refresh token was used before: the sign-in has ended")
-    return _grant(session, family, user.role, parent=token)
+    return new_grant(session, family, user.role, parent=token)
 
 
 async def _within_grace(session: AsyncSession, settings: Settings, token: RefreshToken) -> bool:
@@ -172,7 +180,8 @@ async def sign_out(session: AsyncSession, actor: Actor) -> None:
 
 
 async def revoke_all(session: AsyncSession, user_id: UUID) -> None:
-    """End every sign-in of a person."""
+    """End every sign-in of a person, in browsers too."""
+    await session.execute(delete(BrowserSession).where(col(BrowserSession.user_id) == user_id))
     await session.execute(
         update(TokenFamily)
         .where(col(TokenFamily.user_id) == user_id, col(TokenFamily.revoked_at).is_(None))
@@ -197,7 +206,7 @@ async def find_actor(session: AsyncSession, claims: Claims) -> Actor | None:
     if row is None:
         return None
     user_id, username, role = row
-    scopes = claims.scopes & SCOPES_OF_ROLE[role]
+    scopes = claims.scopes & held_scopes(role)
     return Actor(user_id, username, Role(role), scopes, claims.family_id)
 
 

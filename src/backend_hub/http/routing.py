@@ -22,6 +22,9 @@ ATTEMPTS = 4
 class HubRoute(APIRoute):
     """A route whose transaction is retried after a deadlock or a serialization failure."""
 
+    strict = True
+    """Whether a query parameter that the route does not name is refused."""
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         fields = get_flat_params(self.dependant)
@@ -32,7 +35,8 @@ class HubRoute(APIRoute):
         }
 
         async def handler(request: Request) -> Response:
-            refuse_bad_parameters(request, known)
+            if self.strict:
+                refuse_bad_parameters(request, known)
             for attempt in range(1, ATTEMPTS + 1):
                 try:
                     return await run_once(request, handle)
@@ -44,6 +48,12 @@ class HubRoute(APIRoute):
             raise AssertionError("unreachable")
 
         return handler
+
+
+class LenientRoute(HubRoute):
+    """For pages and for protocols, in which unknown parameters must be ignored."""
+
+    strict = False
 
 
 async def run_once(

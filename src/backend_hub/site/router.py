@@ -1,8 +1,8 @@
-"""The pages: landing page, topics, resources, questions, Swagger UI and ReDoc."""
+"""The pages: what there is to read, signing in, Swagger UI and ReDoc."""
 
 from fastapi import FastAPI
 
-from backend_hub.site import assets, errors, pages, reference
+from backend_hub.site import assets, errors, pages, reference, sign_in
 
 
 def install(app: FastAPI) -> None:
@@ -11,3 +11,4 @@ def install(app: FastAPI) -> None:
     errors.install(app)
     app.include_router(pages.router)
     app.include_router(reference.router)
+    app.include_router(sign_in.router)

@@ -1,0 +1,159 @@
+"""The browser's side of a session: its cookie, its forms, and where it may be sent next."""
+
+import hmac
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from fastapi import Request
+from starlette.responses import RedirectResponse, Response
+
+from backend_hub.auth.browser_sessions import (
+    SignedInBrowser,
+    csrf_token,
+    find_session,
+    new_session_token,
+)
+from backend_hub.db import AsyncSession
+from backend_hub.errors import Forbidden
+from backend_hub.http.routing import storable
+from backend_hub.settings import Settings
+from backend_hub.site.templating import page
+
+MAX_COOKIE = 100
+
+
+class ForeignForm(Forbidden):
+    code, title = "foreign_form", "This form did not come from this page"
+
+
+def cookie_name(settings: Settings) -> str:
+    """`__Host-` (RFC 6265bis 4.1.3.2) needs https, which a development hub does not have."""
+    secure = settings.issuer.startswith("https://")
+    return "__Host-hub_session" if secure else "hub_session"
+
+
+def session_token(request: Request) -> str:
+    """The value of the cookie; empty without one."""
+    token = request.cookies.get(cookie_name(request.app.state.settings), "")
+    return token if len(token) <= MAX_COOKIE and token.isascii() else ""
+
+
+def set_session_cookie(response: Response, settings: Settings, token: str) -> None:
+    response.set_cookie(
+        cookie_name(settings),
+        token,
+        max_age=settings.session_ttl,
+        path="/",
+        secure=settings.issuer.startswith("https://"),
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def delete_session_cookie(response: Response, settings: Settings) -> None:
+    response.delete_cookie(
+        cookie_name(settings),
+        path="/",
+        secure=settings.issuer.startswith("https://"),
+        httponly=True,
+        samesite="lax",
+    )
+
+
+async def current_browser(request: Request, session: AsyncSession) -> SignedInBrowser | None:
+    token = session_token(request)
+    if not token:
+        return None
+    return await find_session(session, request.app.state.settings, token)
+
+
+def form_page(
+    request: Request, template: str, *, leads_to: str = "", status: int = 200, **values: Any
+) -> Response:
+    """A page with a form, whose hidden token belongs to this browser; never stored.
+
+    Somebody who is not signed in gets a cookie of no account for it, so that nobody can be signed
+    in to an account of somebody else's. `leads_to` is where the answer to the form may redirect:
+    browsers hold that against `form-action` too.
+    """
+    token = session_token(request) or new_session_token()
+    policy = (
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none';"
+        f" form-action 'self'{leads_to and ' ' + leads_to}; frame-ancestors 'none'"
+    )
+    response = page(
+        request, template, status=status, policy=policy, csrf=csrf_token(token), **values
+    )
+    response.headers["Cache-Control"] = "no-store"
+    if not session_token(request):
+        set_session_cookie(response, request.app.state.settings, token)
+    return response
+
+
+def require_own_form(request: Request, form: Mapping[str, str]) -> None:
+    """Raise ForeignForm unless this browser sent a form of ours: its token, and its origin."""
+    site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin")
+    own = {request.headers.get("host", ""), urlsplit(request.app.state.settings.issuer).netloc}
+    token = session_token(request)
+    expected = csrf_token(token) if token else ""
+    if (
+        (site is not None and site not in {"same-origin", "none"})
+        or (site is None and origin is not None and urlsplit(origin).netloc not in own)
+        or not token
+        or not hmac.compare_digest(form.get("csrf", "").encode(), expected.encode())
+    ):
+        raise ForeignForm("Load the page again, with cookies allowed, and send it from there")
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """The text fields of a form; a field sent twice counts once."""
+    form = await request.form()
+    return {
+        name: value
+        for name, value in form.items()
+        if isinstance(value, str) and storable(name + value)
+    }
+
+
+def local_path(target: str) -> str:
+    """Where to go next: a path of this hub, and the start page for anything else."""
+    if (
+        not target.startswith("/")
+        or target.startswith(("//", "/\\"))
+        or any(ord(character) <= 32 or ord(character) == 127 for character in target)
+        or "\\" in target
+    ):
+        return "/"
+    return target
+
+
+def redirect_source(url: str) -> str:
+    """What `form-action` must allow for a redirect to an app: its origin, or its scheme."""
+    try:
+        parts = urlsplit(url)
+        plain = parts.netloc.replace(".", "").replace(":", "").replace("-", "").isalnum()
+    except ValueError:
+        return ""
+    if parts.scheme in {"http", "https"} and parts.netloc.isascii() and plain:
+        return f"{parts.scheme}://{parts.netloc}"
+    scheme = parts.scheme
+    allowed = scheme.replace(".", "").replace("+", "").replace("-", "").isalnum()
+    return f"{scheme}:" if scheme.isascii() and allowed and scheme not in FORBIDDEN else ""
+
+
+FORBIDDEN = frozenset({"javascript", "data", "vbscript", "blob", "file"})
+
+
+def source_after(target: str) -> str:
+    """The app that signing in leads to, when `next` is a request of an app."""
+    parts = urlsplit(target)
+    if parts.path != "/oauth/authorize":
+        return ""
+    return redirect_source((parse_qs(parts.query).get("redirect_uri") or [""])[0])
+
+
+def see_other(target: str) -> RedirectResponse:
+    """303: whatever was sent is not sent again (RFC 9700 section 4.12)."""
+    return RedirectResponse(target, status_code=303, headers={"Cache-Control": "no-store"})

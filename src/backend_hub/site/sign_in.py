@@ -1,0 +1,163 @@
+"""The pages on which people sign in, sign up and sign out."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import ValidationError
+from starlette.responses import HTMLResponse, Response
+
+from backend_hub.auth.browser_sessions import begin_session, end_session
+from backend_hub.auth.schemas import UserRegister
+from backend_hub.auth.service import InvalidGrant, UsernameTaken, authenticate, register_user
+from backend_hub.db import AsyncSession
+from backend_hub.errors import Forbidden
+from backend_hub.http.routing import LenientRoute
+from backend_hub.http.sessions import Session
+from backend_hub.settings import Settings
+from backend_hub.site.browser import (
+    current_browser,
+    delete_session_cookie,
+    form_page,
+    local_path,
+    read_form,
+    require_own_form,
+    see_other,
+    session_token,
+    set_session_cookie,
+    source_after,
+)
+from backend_hub.users.models import User
+
+# Not in the OpenAPI document, hence without a row in access.py: they are for anyone.
+router = APIRouter(
+    include_in_schema=False, route_class=LenientRoute, default_response_class=HTMLResponse
+)
+Next = Annotated[str, Query(alias="next", max_length=4_000)]
+FIELDS = {"username": "Name", "email": "Email", "password": "Password"}
+
+
+@router.get("/sign-in")
+async def show_sign_in(
+    request: Request, session: Session, target: Next = "/", login_hint: str = ""
+) -> Response:
+    browser = await current_browser(request, session)
+    return sign_in_page(
+        request, target, username=login_hint[:254], who=browser.user if browser else None
+    )
+
+
+@router.post("/sign-in")
+async def sign_in(request: Request, session: Session) -> Response:
+    form = await read_form(request)
+    require_own_form(request, form)
+    target, username = form.get("next", "/"), form.get("username", "")[:254]
+    try:
+        user = await authenticate(session, username, form.get("password", "")[:1_000])
+    except InvalidGrant as error:
+        return sign_in_page(request, target, username=username, problem=error.detail, status=401)
+    return await enter(request, session, user, target)
+
+
+@router.get("/sign-up")
+async def show_sign_up(request: Request, target: Next = "/") -> Response:
+    require_open(request)
+    return sign_up_page(request, target)
+
+
+@router.post("/sign-up")
+async def sign_up(request: Request, session: Session) -> Response:
+    require_open(request)
+    form = await read_form(request)
+    require_own_form(request, form)
+    target = form.get("next", "/")
+    given = {name: form.get(name, "") for name in FIELDS}
+    try:
+        user = await register_user(session, UserRegister(**given))
+    except ValidationError as error:
+        return sign_up_page(request, target, given, _problems(error), 422)
+    except UsernameTaken as error:
+        return sign_up_page(request, target, given, {"username": f"{error.detail}."}, 409)
+    return await enter(request, session, user, target)
+
+
+@router.get("/sign-out")
+async def show_sign_out(request: Request, session: Session) -> Response:
+    browser = await current_browser(request, session)
+    return form_page(request, "sign_out.html", who=browser.user if browser else None)
+
+
+@router.post("/sign-out")
+async def sign_out_browser(request: Request, session: Session) -> Response:
+    require_own_form(request, await read_form(request))
+    await end_session(session, session_token(request))
+    response = see_other("/")
+    delete_session_cookie(response, request.app.state.settings)
+    return response
+
+
+async def enter(request: Request, session: AsyncSession, user: User, target: str) -> Response:
+    """Begin a session under a new id, end the one before, and go on."""
+    settings: Settings = request.app.state.settings
+    if before := session_token(request):
+        await end_session(session, before)
+    token = await begin_session(session, settings, user)
+    response = see_other(local_path(target))
+    set_session_cookie(response, settings, token)
+    return response
+
+
+def require_open(request: Request) -> None:
+    if not request.app.state.settings.registration_open:
+        raise Forbidden("This hub does not take registrations")
+
+
+def sign_in_page(
+    request: Request,
+    target: str,
+    *,
+    username: str = "",
+    problem: str = "",
+    who: User | None = None,
+    status: int = 200,
+) -> Response:
+    target = local_path(target)
+    return form_page(
+        request,
+        "sign_in.html",
+        leads_to=source_after(target),
+        status=status,
+        next=target,
+        username=username,
+        problem=problem,
+        who=who,
+        open=request.app.state.settings.registration_open,
+    )
+
+
+def sign_up_page(
+    request: Request,
+    target: str,
+    given: dict[str, str] | None = None,
+    problems: dict[str, str] | None = None,
+    status: int = 200,
+) -> Response:
+    target = local_path(target)
+    return form_page(
+        request,
+        "sign_up.html",
+        leads_to=source_after(target),
+        status=status,
+        next=target,
+        given=given or dict.fromkeys(FIELDS, ""),
+        problems=problems or {},
+    )
+
+
+def _problems(error: ValidationError) -> dict[str, str]:
+    """What is wrong with which field; what concerns several is about the password."""
+    found: dict[str, str] = {}
+    for item in error.errors(include_input=False, include_url=False, include_context=False):
+        name = str(item["loc"][0]) if item["loc"] else "password"
+        message = item["msg"].removeprefix("Value error, ").removeprefix("the password ")
+        found.setdefault(name, f"{FIELDS.get(name, name)}: {message}.")
+    return found
