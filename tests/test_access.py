@@ -37,6 +37,16 @@ CALLS: dict[str, Call] = {
     "list_accounts": ("GET", "/accounts", None),
     "read_account": ("GET", "/accounts/{author}", None),
     "update_account": ("PATCH", "/accounts/{author}", {"role": "reviewer"}),
+    "list_clients": ("GET", "/oauth/clients", None),
+    "create_client": (
+        "POST",
+        "/oauth/clients",
+        {"name": "An app", "type": "machine", "scopes": ["posts:write"]},
+    ),
+    "read_client": ("GET", "/oauth/clients/{client}", None),
+    "update_client": ("PATCH", "/oauth/clients/{client}", {"name": "Another name"}),
+    "delete_client": ("DELETE", "/oauth/clients/{client}", None),
+    "renew_client_secret": ("POST", "/oauth/clients/{client}/secret", None),
     "list_topics": ("GET", "/topics", None),
     "create_topic": ("POST", "/topics", {"slug": "caches", "name": "Caches"}),
     "read_topic": ("GET", "/topics/databases", None),
@@ -83,6 +93,11 @@ AUDIENCES: dict[Audience, set[str]] = {
 EXCEPTIONS: dict[str, set[str]] = {
     # operationId: who passes, where the audience alone does not say it
     "update_me": set(SIGNED_IN),  # each is the author of their own profile
+    # apps are nobody's business but their owner's and the admins'
+    **dict.fromkeys(
+        ("read_client", "update_client", "delete_client", "renew_client_secret"),
+        {"author", "admin"},
+    ),
     "edit_resource": {"author", "reviewer", "moderator", "admin"},
     "restore_resource_revision": {"author", "reviewer", "moderator", "admin"},
 }
@@ -132,7 +147,13 @@ async def build(hub: Hub) -> World:
     await author.delete(f"/resources/{deleted['id']}")
     someone = await hub.person("someone-else")
     others = await someone.create("/resources", link("By somebody else"))
-    names = {"resource": resource["id"], "comment": comment["id"], "deleted": deleted["id"]}
+    app = await author.create("/oauth/clients", CALLS["create_client"][2])
+    names = {
+        "client": app["id"],
+        "resource": resource["id"],
+        "comment": comment["id"],
+        "deleted": deleted["id"],
+    }
     return World(people, {**names, "others": others["id"], "author": author.id})
 
 

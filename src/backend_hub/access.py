@@ -40,6 +40,13 @@ ACCESS: dict[str, Access] = {
     "list_accounts": ADMIN_OF_USERS,
     "read_account": ADMIN_OF_USERS,
     "update_account": ADMIN_OF_USERS,
+    # apps: members register their own, admins see all and say which ones they know
+    "list_clients": Access("member", "clients:write"),
+    "create_client": Access("member", "clients:write"),
+    "read_client": Access("author", "clients:write"),
+    "update_client": Access("author", "clients:write"),
+    "delete_client": Access("author", "clients:write"),
+    "renew_client_secret": Access("author", "clients:write"),
     # topics and tags
     "list_topics": ANYONE,
     "create_topic": ADMIN_OF_TOPICS,

@@ -31,6 +31,9 @@ from backend_hub.http.openapi import build_openapi
 from backend_hub.http.plain_errors import PlainErrorMiddleware
 from backend_hub.http.rate_limits import RateLimitMiddleware
 from backend_hub.http.security_headers import SecurityHeadersMiddleware
+from backend_hub.oauth import client_router as clients
+from backend_hub.oauth import router as oauth
+from backend_hub.oauth.grants import purge_expired_codes
 from backend_hub.posts import router as posts
 from backend_hub.questions import router as questions
 from backend_hub.resources import router as resources
@@ -64,6 +67,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     topics.topics,
     topics.tags,
     auth.router,
+    clients.router,
     users.router,
     posts.people,
     users.accounts,
@@ -77,6 +81,7 @@ async def _purge_expired(database: Database) -> None:
             async with database.transaction() as session:
                 await idempotency.purge_expired(session)
                 await purge_expired_sessions(session)
+                await purge_expired_codes(session)
         except (SQLAlchemyError, OSError):
             log.warning("what has expired was not purged; will try again")
 
@@ -156,6 +161,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.include_router(api)
     app.include_router(health.router)
     app.include_router(auth.well_known)
+    app.include_router(oauth.router)
     site.install(app)
     access.check(app)
     app.openapi = lambda: _openapi(app, settings)  # type: ignore[method-assign]

@@ -9,6 +9,7 @@ SCOPES: dict[str, str] = {
     "posts:write": "Vote, comment and bookmark",
     "contributions:write": "Propose resources and changes to them",
     "contributions:review": "Review and merge the contributions of others",
+    "clients:write": "Register apps that people sign in to through the hub",
     "posts:moderate": "Edit, close, delete and restore what others wrote",
     "topics:write": "Edit topics and tags",
     "users:admin": "Change roles and disable accounts",

@@ -9,14 +9,14 @@ import json
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from jose import jwt
 from jose.exceptions import JOSEError
-from jose.utils import base64url_decode
+from jose.utils import base64url_decode, base64url_encode
 
 from backend_hub.auth.keys import ALGORITHM, KeyRing
 from backend_hub.db import new_id
@@ -47,6 +47,8 @@ class Claims:
     subject: UUID
     scopes: frozenset[str]
     family_id: UUID
+    client_id: str
+    issued_at: int
     expires_at: int
 
 
@@ -58,20 +60,52 @@ class TokenService:
         self.issuer = issuer
         self._verified: OrderedDict[bytes, Claims] = OrderedDict()
 
-    def issue(self, user_id: UUID, family_id: UUID, scopes: Iterable[str], seconds: int) -> str:
+    def issue(
+        self,
+        user_id: UUID,
+        family_id: UUID,
+        scopes: Iterable[str],
+        seconds: int,
+        client_id: str = FIRST_PARTY_CLIENT,
+    ) -> str:
+        """An access token (RFC 9068)."""
         now = int(time.time())
         claims = {
             "iss": self.issuer,
             "aud": self.issuer,
             "sub": str(user_id),
-            "client_id": FIRST_PARTY_CLIENT,
+            "client_id": client_id,
             "scope": " ".join(sorted(scopes)),
             "sid": str(family_id),
             "jti": str(new_id()),
             "iat": now,
             "exp": now + seconds,
         }
-        headers = {"kid": self.keys.signing_kid, "typ": "at+jwt"}
+        return self._sign(claims, "at+jwt")
+
+    def issue_id_token(
+        self,
+        user_id: UUID,
+        client_id: str,
+        access_token: str,
+        claims: Mapping[str, Any],
+        seconds: int,
+    ) -> str:
+        """Who signed in, for the app they signed in to (OpenID Connect Core section 2)."""
+        now = int(time.time())
+        half = hashlib.sha256(access_token.encode()).digest()[:16]
+        required = {
+            "iss": self.issuer,
+            "aud": client_id,
+            "sub": str(user_id),
+            "iat": now,
+            "exp": now + seconds,
+            "at_hash": base64url_encode(half).decode(),
+        }
+        return self._sign({**claims, **required}, "JWT")
+
+    def _sign(self, claims: dict[str, Any], kind: str) -> str:
+        headers = {"kid": self.keys.signing_kid, "typ": kind}
         return jwt.encode(claims, self.keys.signing_key, algorithm=ALGORITHM, headers=headers)
 
     def verify(self, token: str) -> Claims:
@@ -138,5 +172,7 @@ def _claims(payload: dict[str, Any]) -> Claims:
         subject=UUID(payload["sub"]),
         scopes=frozenset(str(payload["scope"]).split()),
         family_id=UUID(payload["sid"]),
+        client_id=str(payload["client_id"]),
+        issued_at=int(payload["iat"]),
         expires_at=int(payload["exp"]),
     )

@@ -35,6 +35,7 @@ TAGS = [
     ("tags", "Words that posts are found by, and their synonyms."),
     ("users", "People and their posts."),
     ("auth", "Registration and tokens."),
+    ("clients", "Apps that people sign in to through the hub (OAuth 2.1, OpenID Connect)."),
     ("accounts", "Roles and states of accounts, for admins."),
     ("events", "The log of everything that happens."),
     ("health", "For load balancers."),

@@ -1,0 +1,89 @@
+"""The endpoints that apps talk to. People see `site/authorize.py`.
+
+Their form is that of the standards, not of the API: errors are `{error, error_description}`, and
+they are described by the metadata, not by the OpenAPI document.
+"""
+
+from typing import Annotated, Any
+
+from authlib.oauth2.base import OAuth2Error
+from fastapi import APIRouter, Request, Response, Security
+from starlette.responses import JSONResponse
+
+from backend_hub.auth.actor import Actor
+from backend_hub.auth.dependencies import current_actor
+from backend_hub.http.routing import LenientRoute
+from backend_hub.http.sessions import ReadSession, Session
+from backend_hub.oauth.flows import make_server
+from backend_hub.oauth.metadata import server_metadata
+from backend_hub.oauth.server import Answer, HubRequest, HubServer, require_plain
+from backend_hub.users.models import User
+
+router = APIRouter(include_in_schema=False, route_class=LenientRoute)
+KnownPerson = Annotated[Actor, Security(current_actor, scopes=["openid"])]
+
+
+def server_of(request: Request, session: Session) -> HubServer:
+    state = request.app.state
+    return make_server(session, state.settings, state.tokens)
+
+
+async def read_request(request: Request) -> HubRequest:
+    """The form, with fields that came twice, read before anything runs synchronously."""
+    form = await request.form()
+    fields = [(name, value if isinstance(value, str) else "") for name, value in form.multi_items()]
+    return HubRequest(request.method, fields, request.headers)
+
+
+def json_response(answer: Answer) -> Response:
+    body = dict(answer.body) if isinstance(answer.body, list) else answer.body
+    kept = {k: v for k, v in answer.headers.items() if k != "Content-Type"}
+    return JSONResponse(body, answer.status, kept)
+
+
+@router.post("/oauth/token")
+async def exchange_token(request: Request, session: Session) -> Response:
+    server, asked = server_of(request, session), await read_request(request)
+    try:
+        require_plain(asked)
+    except OAuth2Error as error:
+        return json_response(server.refusal(asked, error))
+    return json_response(await server.run(lambda: server.create_token_response(asked)))
+
+
+@router.post("/oauth/revoke")
+async def revoke_token(request: Request, session: Session) -> Response:
+    return await _endpoint("revocation", request, session)
+
+
+@router.post("/oauth/introspect")
+async def introspect_token(request: Request, session: Session) -> Response:
+    return await _endpoint("introspection", request, session)
+
+
+async def _endpoint(name: str, request: Request, session: Session) -> Response:
+    server, asked = server_of(request, session), await read_request(request)
+    try:
+        require_plain(asked)
+    except OAuth2Error as error:
+        return json_response(server.refusal(asked, error))
+    return json_response(await server.run(lambda: server.create_endpoint_response(name, asked)))
+
+
+@router.api_route("/oauth/userinfo", methods=["GET", "POST"])
+async def read_userinfo(actor: KnownPerson, session: ReadSession) -> JSONResponse:
+    user = await session.get_one(User, actor.id)
+    claims: dict[str, Any] = {"sub": str(user.id)}
+    if actor.may("profile"):
+        claims |= {"name": user.display_name, "preferred_username": user.username}
+    if actor.may("email") and user.email is not None:
+        verified = user.email_verified_at is not None
+        claims |= {"email": user.email, "email_verified": verified}
+    return JSONResponse(claims, headers={"Cache-Control": "no-store"})
+
+
+@router.get("/.well-known/oauth-authorization-server")
+@router.get("/.well-known/openid-configuration")
+async def read_server_metadata(request: Request) -> JSONResponse:
+    document = server_metadata(request.app.state.settings)
+    return JSONResponse(document, headers={"Cache-Control": "public, max-age=300"})
