@@ -18,9 +18,10 @@ async def sign_in(page: Page, username: str) -> None:
     await page.locator(".auth-wrapper .btn.authorize").click()
     await page.locator("#oauth_username").fill(username)
     await page.locator("#oauth_password").fill(PASSWORD)
-    await page.locator(".modal-ux .auth-btn-wrapper .authorize").click()
+    form = page.locator(".modal-ux .auth-container", has=page.locator("#oauth_username"))
+    await form.locator(".auth-btn-wrapper .authorize").click()
     await expect(page.locator(".modal-ux")).to_contain_text("Authorized")
-    await page.locator(".modal-ux .btn-done").click()
+    await form.locator(".btn-done").click()
 
 
 async def execute(page: Page, operation: str, body: object = None) -> tuple[str, str]:
@@ -51,6 +52,35 @@ async def test_swagger_ui_signs_in_reads_and_writes(browser: Browser, served: Se
         visit.went_well()
     found = await served.hub.visitor.read("/resources", author=username)
     assert [item["title"] for item in found["items"]] == ["Written in Swagger UI"]
+
+
+async def test_swagger_ui_signs_in_by_code_and_pkce(browser: Browser, served: Served) -> None:
+    """The hub as a provider, and Swagger UI as an app: promises 58 and 60 in a real browser."""
+    username = "swagger-by-code"
+    await served.hub.person(username)
+    async with visiting(browser, served) as visit:
+        await visit.go("/docs")
+        await visit.page.locator(".auth-wrapper .btn.authorize").click()
+        form = visit.page.locator(".modal-ux .auth-container", has_text="authorizationCode")
+        await expect(form.locator("#client_id_authorizationCode")).to_have_value("swagger-ui")
+        for scope in ("openid", "resources:write"):
+            await form.locator(f"label[for^='{scope}-authorizationCode']").click()
+        async with visit.page.expect_popup() as opened:
+            await form.locator(".auth-btn-wrapper .authorize").click()
+        window = await opened.value
+        await window.locator("#username").fill(username)
+        await window.locator("#password").fill(PASSWORD)
+        await window.locator("main button[type=submit]").click()
+        await expect(window.locator("h1")).to_contain_text("Swagger UI asks")
+        await window.get_by_role("button", name="Allow", exact=True).click()
+        await expect(visit.page.locator(".modal-ux")).to_contain_text("Authorized")
+        await form.locator(".btn-done").click()
+        status, answer = await execute(visit.page, "users-read_me")
+        assert (status, f"{username}@example.org" in answer) == ("200", True)
+        cookies = {c["name"]: c for c in await visit.page.context.cookies()}
+        assert cookies["hub_session"]["httpOnly"]
+        assert cookies["hub_session"]["sameSite"] == "Lax"
+        visit.went_well()
 
 
 async def test_swagger_ui_without_signing_in_is_refused(browser: Browser, served: Served) -> None:

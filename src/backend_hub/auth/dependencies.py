@@ -1,13 +1,14 @@
 """Who is asking: the security dependencies that every router uses."""
 
-from typing import Annotated
+from typing import Annotated, cast
 
 from fastapi import Depends, Request, Security
+from fastapi.openapi.models import OAuth2, OAuthFlowAuthorizationCode
 from fastapi.security import OAuth2PasswordBearer, SecurityScopes
 from starlette.types import Scope
 
 from backend_hub.auth.actor import Actor
-from backend_hub.auth.scopes import SCOPES
+from backend_hub.auth.scopes import OPENID_SCOPES, SCOPES
 from backend_hub.auth.service import find_actor
 from backend_hub.auth.tokens import InvalidToken, TokenService
 from backend_hub.errors import Forbidden, Unauthorized
@@ -22,6 +23,14 @@ bearer = OAuth2PasswordBearer(
     scheme_name="hub",
     description="Sign in with your name and password; leave client id and secret empty. "
     "Access tokens are JWTs (RFC 9068), checked as RFC8725 asks.",
+)
+
+_model = cast(OAuth2, bearer.model)
+_model.flows.authorizationCode = OAuthFlowAuthorizationCode(
+    authorizationUrl="/oauth/authorize",
+    tokenUrl="/oauth/token",
+    refreshUrl="/oauth/token",
+    scopes=SCOPES | OPENID_SCOPES,
 )
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="backend-hub"'}

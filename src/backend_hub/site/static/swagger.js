@@ -35,4 +35,4 @@ window.ui = window.SwaggerUIBundle({
   presets: [window.SwaggerUIBundle.presets.apis],
   layout: "BaseLayout",
 });
-window.ui.initOAuth({ usePkceWithAuthorizationCodeGrant: true });
+window.ui.initOAuth({ clientId: "swagger-ui", usePkceWithAuthorizationCodeGrant: true });
