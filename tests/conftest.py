@@ -164,7 +164,7 @@ async def live(live_app: FastAPI) -> AsyncIterator[Hub]:
     """The hub over HTTP with real commits, for requests that run side by side."""
     database: Database = live_app.state.database
     async with http_client(live_app) as client:
-        yield Hub(client, database)
+        yield Hub(client, database, commits=True)
     kept = {"signing_keys"}
     names = ", ".join(table.name for table in metadata.sorted_tables if table.name not in kept)
     async with database.engine.begin() as connection:
