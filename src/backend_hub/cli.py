@@ -16,7 +16,6 @@ import typer
 import uvicorn
 from pydantic import ValidationError
 from rich.console import Console
-from rich.panel import Panel
 from rich.progress import Progress
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
@@ -185,15 +184,17 @@ def run_server(settings: Settings, host: str, port: int, workers: int, reload: b
 def announce(settings: Settings, url: str) -> None:
     """Where to look, and in development how to sign in."""
     base = settings.issuer
+    where = f"embedded, in {settings.data_dir.absolute()}" if settings.embedded else url
     lines = [
-        f"Site       {base}/",
-        f"Swagger UI {base}/docs",
-        f"ReDoc      {base}/redoc",
-        f"Database   {without_password(url)}",
+        f"{settings.name}",
+        f"  Site        {base}/",
+        f"  Swagger UI  {base}/docs",
+        f"  ReDoc       {base}/redoc",
+        f"  Database    {without_password(where)}",
     ]
     if settings.development:
-        lines += ["", f"Sign in    demo or demo-admin, password {DEMO_PASSWORD}"]
-    out.print(Panel("\n".join(lines), title=settings.name, expand=False), soft_wrap=True)
+        lines.append(f"  Sign in     demo or demo-admin, password {DEMO_PASSWORD}")
+    out.print("\n".join(lines), soft_wrap=True, highlight=False)
 
 
 @app.command()
