@@ -16,7 +16,6 @@ import typer
 import uvicorn
 from pydantic import ValidationError
 from rich.console import Console
-from rich.panel import Panel
 from rich.progress import Progress
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
@@ -33,6 +32,7 @@ from backend_hub.http.schemas import DEFAULT_LICENSE
 from backend_hub.imports.accounts import DEMO_PASSWORD, seed_demo
 from backend_hub.imports.awesome_import import ImportReport, import_awesome, read_list
 from backend_hub.imports.catalogue import seed_catalogue
+from backend_hub.keys_cli import key_commands
 from backend_hub.logs import configure_logging
 from backend_hub.settings import (
     LOOPBACK,
@@ -185,15 +185,17 @@ def run_server(settings: Settings, host: str, port: int, workers: int, reload: b
 def announce(settings: Settings, url: str) -> None:
     """Where to look, and in development how to sign in."""
     base = settings.issuer
+    where = f"embedded, in {settings.data_dir.absolute()}" if settings.embedded else url
     lines = [
-        f"Site       {base}/",
-        f"Swagger UI {base}/docs",
-        f"ReDoc      {base}/redoc",
-        f"Database   {without_password(url)}",
+        f"{settings.name}",
+        f"  Site        {base}/",
+        f"  Swagger UI  {base}/docs",
+        f"  ReDoc       {base}/redoc",
+        f"  Database    {without_password(where)}",
     ]
     if settings.development:
-        lines += ["", f"Sign in    demo or demo-admin, password {DEMO_PASSWORD}"]
-    out.print(Panel("\n".join(lines), title=settings.name, expand=False), soft_wrap=True)
+        lines.append(f"  Sign in     demo or demo-admin, password {DEMO_PASSWORD}")
+    out.print("\n".join(lines), soft_wrap=True, highlight=False)
 
 
 @app.command()
@@ -370,15 +372,16 @@ def doctor() -> None:
     settings = prepared()
     with running_database(settings) as url:
         findings = asyncio.run(examine(settings, url))
-    table = Table(box=None)
-    for heading in ("", "Part", "Finding", "How to mend it"):
-        table.add_column(heading)
+    table = Table("", "Part", "Finding", "How to mend it", box=None)
     for finding in findings:
         mark = "[green]ok[/green]" if finding.fine else "[red]wrong[/red]"
         table.add_row(mark, finding.part, finding.text, finding.remedy)
     out.print(table)
     if not all(finding.fine for finding in findings):
         raise typer.Exit(1)
+
+
+app.add_typer(key_commands(prepared, migrated_database, with_session), name="keys")
 
 
 def main() -> None:

@@ -48,7 +48,7 @@ async def seed(settings: Settings, url: str) -> None:
     """What a hub in use holds."""
     app = create_app(settings.model_copy(update={"database_url": url}))
     async with lifespan(app), http_client(app) as client:
-        hub = Hub(client, app.state.database)
+        hub = Hub(client, app.state.database, commits=True)
         ann, bob = await hub.person("ann"), await hub.person("bob")
         await hub.topic("databases")
         post = await ann.create("/resources", link(topic="databases", tags=["sql"]))
@@ -156,7 +156,7 @@ async def test_events_restored_from_another_cluster_become_the_past(
     assert set(await scalars(engine, own)) == {0}
     app = create_app(settings.model_copy(update={"database_url": url}))
     async with lifespan(app), http_client(app) as client:
-        hub = Hub(client, app.state.database)
+        hub = Hub(client, app.state.database, commits=True)
         await hub.person("eve")
         page = await hub.visitor.read("/events", limit=100)
         types = [event["type"] for event in page["items"]]

@@ -26,7 +26,7 @@ async def test_an_event_that_commits_late_holds_back_later_ones(live: Hub) -> No
         record(slow, "test.slow", actor_id=None, subject_id="1")
         await slow.flush()
         await ann.create("/resources", link())
-        waiting = await live.visitor.read("/events", after=after)
+        waiting = await Person(live.client).read("/events", after=after)
         assert (waiting["items"], waiting["next_cursor"]) == ([], after)
     found = []
     for _ in range(3):  # one event a page: no reader loses its place

@@ -87,3 +87,26 @@ def test_every_command_has_help_with_an_example(program: Program, command: str) 
 def test_the_page_of_settings_is_current() -> None:
     page = Path(__file__).parents[2] / "docs/settings.md"
     assert page.read_text() == settings_page(), "run `make docs`"
+
+
+def test_keys_are_rotated_listed_and_retired(program: Program) -> None:
+    """Promise 38, on the command line."""
+
+    def states() -> dict[str, str]:
+        lines = program.run("keys", "list").stdout.splitlines()
+        return {
+            line.split()[0]: line.split()[-1]
+            for line in lines
+            if line.rstrip().endswith(("signs", "verifies", "retired"))
+        }
+
+    assert program.run("seed").returncode == 0
+    first = program.run("keys", "rotate")
+    assert first.returncode == 0, first.stderr
+    old = first.stdout.split()[0]
+    new = program.run("keys", "rotate").stdout.split()[0]
+    assert states() == {new: "signs", old: "verifies"}
+    refused = program.run("keys", "retire", new)
+    assert (refused.returncode, "rotate first" in refused.stderr) == (1, True)
+    assert program.run("keys", "retire", old).returncode == 0
+    assert states() == {new: "signs", old: "retired"}

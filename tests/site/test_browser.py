@@ -21,7 +21,7 @@ async def sign_in(page: Page, username: str) -> None:
     form = page.locator(".modal-ux .auth-container", has=page.locator("#oauth_username"))
     await form.locator(".auth-btn-wrapper .authorize").click()
     await expect(page.locator(".modal-ux")).to_contain_text("Authorized")
-    await form.locator(".btn-done").click()
+    await page.locator(".modal-ux .close-modal").click()
 
 
 async def execute(page: Page, operation: str, body: object = None) -> tuple[str, str]:
@@ -74,7 +74,7 @@ async def test_swagger_ui_signs_in_by_code_and_pkce(browser: Browser, served: Se
         await expect(window.locator("h1")).to_contain_text("Swagger UI asks")
         await window.get_by_role("button", name="Allow", exact=True).click()
         await expect(visit.page.locator(".modal-ux")).to_contain_text("Authorized")
-        await form.locator(".btn-done").click()
+        await visit.page.locator(".modal-ux .close-modal").click()
         status, answer = await execute(visit.page, "users-read_me")
         assert (status, f"{username}@example.org" in answer) == ("200", True)
         cookies = {c["name"]: c for c in await visit.page.context.cookies()}

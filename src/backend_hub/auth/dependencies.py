@@ -1,5 +1,6 @@
 """Who is asking: the security dependencies that every router uses."""
 
+import time
 from typing import Annotated, cast
 
 from fastapi import Depends, Request, Security
@@ -8,9 +9,10 @@ from fastapi.security import OAuth2PasswordBearer, SecurityScopes
 from starlette.types import Scope
 
 from backend_hub.auth.actor import Actor
+from backend_hub.auth.keys import read_key_ring
 from backend_hub.auth.scopes import OPENID_SCOPES, SCOPES
 from backend_hub.auth.service import find_actor
-from backend_hub.auth.tokens import InvalidToken, TokenService
+from backend_hub.auth.tokens import Claims, InvalidToken, TokenService, UnknownKey
 from backend_hub.errors import Forbidden, Unauthorized
 from backend_hub.http.idempotency import IdempotencyKeyHeader, reserve
 from backend_hub.http.sessions import Session, get_database
@@ -36,6 +38,33 @@ _model.flows.authorizationCode = OAuthFlowAuthorizationCode(
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="backend-hub"'}
 
 
+KEYS_LIVE = 60.0
+"""Seconds after which a process looks for keys that were rotated or retired."""
+KEYS_PAUSE = 2.0
+"""Seconds between two looks because of an unknown key: anyone can invent one."""
+
+
+async def current_tokens(request: Request, seconds: float = KEYS_LIVE) -> TokenService:
+    """The token service, with the keys of at most so many seconds ago."""
+    tokens: TokenService = request.app.state.tokens
+    if time.monotonic() - tokens.keys_read > seconds:
+        tokens.replace_keys(None)  # now, so that no other request looks too
+        secret = request.app.state.settings.secret_key.get_secret_value()
+        known = frozenset(tokens.keys.verifying)
+        async with get_database(request).reading() as session:
+            tokens.replace_keys(await read_key_ring(session, secret, known))
+    return tokens
+
+
+async def verified_claims(request: Request, token: str) -> Claims:
+    """Raises InvalidToken; a key that another process made is looked for first."""
+    tokens = await current_tokens(request)
+    try:
+        return tokens.verify(token)
+    except UnknownKey:
+        return (await current_tokens(request, KEYS_PAUSE)).verify(token)
+
+
 async def optional_actor(
     request: Request, token: Annotated[str | None, Depends(bearer)]
 ) -> Actor | None:
@@ -48,8 +77,7 @@ async def optional_actor(
         if "authorization" in request.headers:
             raise InvalidToken("Send the access token as `Authorization: Bearer <token>`")
         return None
-    tokens: TokenService = request.app.state.tokens
-    claims = tokens.verify(token)
+    claims = await verified_claims(request, token)
     async with get_database(request).reading() as session:
         actor = await find_actor(session, claims)
     if actor is None:

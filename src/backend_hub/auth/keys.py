@@ -1,5 +1,6 @@
 """The RSA keys that sign tokens, kept in the database under the hub's secret key."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,8 +13,8 @@ from sqlalchemy import text
 from sqlmodel import col, select
 
 from backend_hub.auth.models import SigningKey
-from backend_hub.db import AsyncSession, new_id
-from backend_hub.errors import ConfigurationError
+from backend_hub.db import AsyncSession, new_id, utcnow
+from backend_hub.errors import ConfigurationError, Conflict, NotFound
 
 ALGORITHM = "RS256"
 KEY_LOCK = 7_205_431_120_232
@@ -52,12 +53,52 @@ async def load_key_ring(session: AsyncSession, secret: str) -> KeyRing:
         rows = [generate_key(secret)]
         session.add(rows[0])
         await session.flush()
+    return _ring(rows, secret)
+
+
+async def read_key_ring(
+    session: AsyncSession, secret: str, known: frozenset[str]
+) -> KeyRing | None:
+    """The keys as they are now; None when they are the known ones."""
+    found = select(SigningKey).where(col(SigningKey.retired_at).is_(None))
+    rows = (await session.exec(found.order_by(col(SigningKey.created_at).desc()))).all()
+    return _ring(rows, secret) if rows and {row.kid for row in rows} != known else None
+
+
+def _ring(rows: Sequence[SigningKey], secret: str) -> KeyRing:
     newest = rows[0]
     return KeyRing(
         signing_kid=newest.kid,
         signing_key=jwk.construct(_decrypt(newest, secret), ALGORITHM),
         verifying={row.kid: jwk.construct(row.public_pem, ALGORITHM) for row in rows},
     )
+
+
+async def rotate_key(session: AsyncSession, secret: str) -> SigningKey:
+    """A new key, which signs from now on; those before it verify until they are retired."""
+    await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": KEY_LOCK})
+    key = generate_key(secret)
+    session.add(key)
+    await session.flush()
+    return key
+
+
+async def list_keys(session: AsyncSession) -> Sequence[SigningKey]:
+    found = select(SigningKey).order_by(col(SigningKey.created_at).desc())
+    return (await session.exec(found)).all()
+
+
+async def retire_key(session: AsyncSession, kid: str) -> None:
+    """Its tokens stop working; raises NotFound, and Conflict for the key that signs."""
+    await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": KEY_LOCK})
+    alive = [key for key in await list_keys(session) if key.retired_at is None]
+    found = next((key for key in alive if key.kid == kid), None)
+    if found is None:
+        raise NotFound("There is no such key, or it was retired before")
+    if found is alive[0]:
+        raise Conflict("This key signs: rotate first, and retire it when its tokens have expired")
+    found.retired_at = utcnow()
+    await session.flush()
 
 
 def generate_key(secret: str) -> SigningKey:

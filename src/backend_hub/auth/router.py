@@ -5,10 +5,9 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Form, Request, Response
 
 from backend_hub.auth import service
-from backend_hub.auth.dependencies import Once, SignedIn
+from backend_hub.auth.dependencies import Once, SignedIn, current_tokens
 from backend_hub.auth.schemas import JsonWebKeySet, TokenRead, UserRegister
 from backend_hub.auth.service import Grant, InvalidGrant
-from backend_hub.auth.tokens import TokenService
 from backend_hub.errors import Forbidden, Unprocessable
 from backend_hub.http.problems import hub_error_response
 from backend_hub.http.routing import HubRoute, hub_router
@@ -21,9 +20,9 @@ router = hub_router("/auth", "auth")
 well_known = APIRouter(tags=["auth"], route_class=HubRoute)
 
 
-def _token_answer(request: Request, response: Response, grant: Grant) -> TokenRead:
+async def _token_answer(request: Request, response: Response, grant: Grant) -> TokenRead:
     settings: Settings = request.app.state.settings
-    tokens: TokenService = request.app.state.tokens
+    tokens = await current_tokens(request)
     seconds = settings.access_token_ttl
     response.headers["Cache-Control"] = "no-store"
     return TokenRead(
@@ -79,7 +78,7 @@ async def issue_token(
         grant = await service.sign_in(session, settings, username, password, scope.split())
     if isinstance(grant, InvalidGrant):  # returned, so that a revocation commits
         return hub_error_response(request.scope, grant)
-    return _token_answer(request, response, grant)
+    return await _token_answer(request, response, grant)
 
 
 @router.post("/sign-out", summary="Sign out", status_code=204)
@@ -91,6 +90,6 @@ async def sign_out(actor: SignedIn, session: Session) -> None:
 @well_known.get("/.well-known/jwks.json", summary="The public keys")
 async def read_jwks(request: Request, response: Response) -> JsonWebKeySet:
     """The keys that access tokens are verified with (RFC 7517)."""
-    tokens: TokenService = request.app.state.tokens
+    tokens = await current_tokens(request)
     response.headers["Cache-Control"] = "public, max-age=300"
     return JsonWebKeySet.model_validate(tokens.keys.jwks())

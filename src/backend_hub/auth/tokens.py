@@ -40,6 +40,10 @@ class InvalidToken(Unauthorized):
         super().__init__(detail, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
 
 
+class UnknownKey(InvalidToken):
+    """The key may be younger than this process's ring."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claims:
     """What a verified access token says."""
@@ -58,7 +62,15 @@ class TokenService:
     def __init__(self, keys: KeyRing, issuer: str) -> None:
         self.keys = keys
         self.issuer = issuer
+        self.keys_read = time.monotonic()
         self._verified: OrderedDict[bytes, Claims] = OrderedDict()
+
+    def replace_keys(self, keys: KeyRing | None) -> None:
+        """Take another ring (None: it is the same one), forgetting what the old keys verified."""
+        self.keys_read = time.monotonic()
+        if keys is not None:
+            self.keys = keys
+            self._verified.clear()
 
     def issue(
         self,
@@ -128,7 +140,7 @@ class TokenService:
         kid = _checked_header(token)
         key = self.keys.verifying.get(kid)
         if key is None:
-            raise InvalidToken("The access token was signed with an unknown key")
+            raise UnknownKey("The access token was signed with an unknown key")
         try:
             payload = jwt.decode(
                 token,

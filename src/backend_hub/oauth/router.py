@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response, Security
 from starlette.responses import JSONResponse
 
 from backend_hub.auth.actor import Actor
-from backend_hub.auth.dependencies import current_actor
+from backend_hub.auth.dependencies import current_actor, current_tokens
 from backend_hub.http.routing import LenientRoute
 from backend_hub.http.sessions import ReadSession, Session
 from backend_hub.oauth.flows import make_server
@@ -23,9 +23,9 @@ router = APIRouter(include_in_schema=False, route_class=LenientRoute)
 KnownPerson = Annotated[Actor, Security(current_actor, scopes=["openid"])]
 
 
-def server_of(request: Request, session: Session) -> HubServer:
-    state = request.app.state
-    return make_server(session, state.settings, state.tokens)
+async def server_of(request: Request, session: Session) -> HubServer:
+    tokens = await current_tokens(request)
+    return make_server(session, request.app.state.settings, tokens)
 
 
 async def read_request(request: Request) -> HubRequest:
@@ -43,7 +43,7 @@ def json_response(answer: Answer) -> Response:
 
 @router.post("/oauth/token")
 async def exchange_token(request: Request, session: Session) -> Response:
-    server, asked = server_of(request, session), await read_request(request)
+    server, asked = await server_of(request, session), await read_request(request)
     try:
         require_plain(asked)
     except OAuth2Error as error:
@@ -62,7 +62,7 @@ async def introspect_token(request: Request, session: Session) -> Response:
 
 
 async def _endpoint(name: str, request: Request, session: Session) -> Response:
-    server, asked = server_of(request, session), await read_request(request)
+    server, asked = await server_of(request, session), await read_request(request)
     try:
         require_plain(asked)
     except OAuth2Error as error:

@@ -13,6 +13,7 @@ from backend_hub.http.routing import hub_router
 from backend_hub.http.schemas import Username
 from backend_hub.http.sessions import ReadSession, Session
 from backend_hub.posts import activity, queries, service
+from backend_hub.posts import comments as remarks
 from backend_hub.posts.models import PostKind
 from backend_hub.posts.schemas import (
     BookmarkRead,
@@ -89,7 +90,7 @@ async def create_comment(
     _once: Once,
 ) -> CommentRead:
     """A short remark under a resource, a question, an answer or a contribution."""
-    comment = await service.create_comment(session, actor, post_id, form)
+    comment = await remarks.create_comment(session, actor, post_id, form)
     response.headers["Location"] = f"/api/v1/comments/{comment.id}"
     set_version(response, comment.version)
     return await queries.read_comment(session, actor, comment.id)
@@ -115,7 +116,7 @@ async def update_comment(
     response: Response,
 ) -> CommentRead:
     """By its author, or by a moderator."""
-    comment = await service.update_comment(session, actor, comment_id, form, if_match)
+    comment = await remarks.update_comment(session, actor, comment_id, form, if_match)
     set_version(response, comment.version)
     return await queries.read_comment(session, actor, comment_id)
 
@@ -125,7 +126,7 @@ async def delete_comment(
     comment_id: UUID, actor: Member, if_match: IfMatch, session: Session
 ) -> None:
     """By its author, or by a moderator."""
-    await service.delete_comment(session, actor, comment_id, if_match)
+    await remarks.delete_comment(session, actor, comment_id, if_match)
 
 
 @router.get("/{post_id}/revisions", summary="List revisions")
