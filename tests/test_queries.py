@@ -18,6 +18,8 @@ STATEMENTS: dict[str, tuple[str, int]] = {
     "list_posts_by": ("/users/{name}/posts", 2),
     "list_accounts": ("/accounts", 2),
     "read_account": ("/accounts/{person}", 2),
+    "list_clients": ("/oauth/clients", 2),
+    "read_client": ("/oauth/clients/{client}", 2),
     "list_topics": ("/topics", 2),
     "read_topic": ("/topics/{topic}", 2),
     "list_tags": ("/tags", 2),
@@ -73,6 +75,9 @@ async def grow(hub: Hub, world: World, rows: int) -> None:
         names.setdefault("comment", comment["id"])
         await admin.patch(f"/resources/{post}", {"title": f"Title {mark}"})
         await admin.put(f"/topics/top/maintainers/{ann.username}")
+        machine = {"name": "An app", "type": "machine", "scopes": ["posts:write"]}
+        app = await ann.create("/oauth/clients", machine)
+        names.setdefault("client", app["id"])
         await grow_questions_and_contributions(ann, admin, names, mark)
     synonyms = [f"word-{len(names)}-{n}" for n in range(rows)]
     await admin.patch("/tags/sql", {"synonyms": synonyms})

@@ -9,11 +9,17 @@ from backend_hub.oauth.clients import ALL_SCOPES
 from backend_hub.oauth.models import ClientType
 from backend_hub.oauth.redirects import mistake_in
 
-ClientName = Annotated[str, Field(min_length=1, max_length=80, pattern=r"\S")]
+ClientName = Annotated[
+    str, Field(min_length=1, max_length=80, pattern=r"\S", examples=["Study planner"])
+]
 RedirectUri = Annotated[str, Field(min_length=1, max_length=500)]
 RedirectUris = Annotated[
     list[RedirectUri],
-    Field(max_length=20, description="Compared character by character; none for a machine."),
+    Field(
+        max_length=20,
+        description="Compared character by character; none for a machine.",
+        examples=[["https://planner.example.org/callback"]],
+    ),
 ]
 
 
@@ -25,9 +31,23 @@ def _known(scope: str) -> str:
 
 ScopeName = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(_known)]
 ScopeNames = Annotated[
-    list[ScopeName], Field(min_length=1, max_length=50, description="The most it may ask for.")
+    list[ScopeName],
+    Field(
+        min_length=1,
+        max_length=50,
+        description="The most it may ask for.",
+        examples=[["openid", "profile", "questions:write"]],
+    ),
 ]
-HomepageUrl = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^https?://[!-~]+$")]
+HomepageUrl = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=500,
+        pattern=r"^https?://[!-~]+$",
+        examples=["https://planner.example.org/"],
+    ),
+]
 
 
 def check_redirects(uris: list[str], client_type: ClientType) -> None:
@@ -43,7 +63,7 @@ class ClientCreate(WriteModel):
     """An app to register."""
 
     name: ClientName
-    type: ClientType
+    type: Annotated[ClientType, Field(examples=["spa"])]
     redirect_uris: RedirectUris = []
     scopes: ScopeNames
     homepage_url: HomepageUrl | None = None
@@ -72,7 +92,7 @@ class ClientRead(ReadModel):
     name: ClientName
     type: ClientType
     redirect_uris: RedirectUris
-    scopes: list[str] = Field(max_length=50)
+    scopes: list[Annotated[str, Field(max_length=60)]] = Field(max_length=50)
     homepage_url: str | None = Field(max_length=500)
     verified: bool = Field(description="Consent is remembered; others ask each time.")
     version: Version

@@ -1,0 +1,35 @@
+// Somebody at a browser: signs in, and allows what the app asks.
+const jar = new Map();
+
+async function visit(address, options = {}) {
+  const url = new URL(address, process.env.HUB);
+  const cookie = [...jar].map(([name, value]) => `${name}=${value}`).join("; ");
+  const headers = { ...options.headers, cookie, "sec-fetch-site": "same-origin" };
+  const answer = await fetch(url, { ...options, headers, redirect: "manual" });
+  for (const line of answer.headers.getSetCookie()) {
+    const [, name, value] = /^([^=]+)=([^;]*)/.exec(line);
+    jar.set(name, value);
+  }
+  return answer;
+}
+
+function hidden(html) {
+  const unescape = (text) => text.replaceAll("&amp;", "&").replaceAll("&#34;", '"');
+  const inputs = html.matchAll(/<input type="hidden" name="([^"]+)" value="([^"]*)">/g);
+  return Object.fromEntries([...inputs].map(([, name, value]) => [name, unescape(value)]));
+}
+
+async function send(page, path, fields) {
+  const body = new URLSearchParams({ ...hidden(await page.text()), ...fields });
+  const answer = await visit(path, { method: "POST", body });
+  if (answer.status !== 303) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+  return answer.headers.get("location");
+}
+
+export async function allow(address) {
+  const asked = await visit(address);
+  const page = await visit(asked.headers.get("location"));
+  const { USERNAME: username, PASSWORD: password } = process.env;
+  const back = await send(page, "/sign-in", { username, password });
+  return new URL(await send(await visit(back), "/oauth/consent", { decision: "allow" }));
+}
