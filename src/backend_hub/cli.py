@@ -29,9 +29,9 @@ from backend_hub.doctor import examine
 from backend_hub.embedded import embedded_postgres
 from backend_hub.errors import ConfigurationError, HubError
 from backend_hub.http.schemas import DEFAULT_LICENSE
-from backend_hub.imports.accounts import DEMO_PASSWORD, seed_demo
 from backend_hub.imports.awesome_import import ImportReport, import_awesome, read_list
 from backend_hub.imports.catalogue import seed_catalogue
+from backend_hub.imports.demo import DEMO_PASSWORD, seed_demo
 from backend_hub.logs import configure_logging
 from backend_hub.settings import (
     LOOPBACK,
@@ -225,11 +225,12 @@ def run_seed(settings: Settings, url: str) -> None:
         bar = bars.add_task("Catalogue", total=None)
 
         async def work(session: Any) -> Any:
-            if settings.development:
-                await seed_demo(session)
-            return await seed_catalogue(
+            report = await seed_catalogue(
                 session, progress=lambda done, total: bars.update(bar, completed=done, total=total)
             )
+            if settings.development:
+                await seed_demo(session)
+            return report
 
         report = with_session(settings, url, work)
     out.print(
