@@ -29,9 +29,9 @@ from backend_hub.doctor import examine
 from backend_hub.embedded import embedded_postgres
 from backend_hub.errors import ConfigurationError, HubError
 from backend_hub.http.schemas import DEFAULT_LICENSE
-from backend_hub.imports.accounts import DEMO_PASSWORD, seed_demo
 from backend_hub.imports.awesome_import import ImportReport, import_awesome, read_list
 from backend_hub.imports.catalogue import seed_catalogue
+from backend_hub.imports.demo import DEMO_PASSWORD, seed_demo
 from backend_hub.keys_cli import key_commands
 from backend_hub.logs import configure_logging
 from backend_hub.settings import (
@@ -226,11 +226,12 @@ def run_seed(settings: Settings, url: str) -> None:
         bar = bars.add_task("Catalogue", total=None)
 
         async def work(session: Any) -> Any:
-            if settings.development:
-                await seed_demo(session)
-            return await seed_catalogue(
+            report = await seed_catalogue(
                 session, progress=lambda done, total: bars.update(bar, completed=done, total=total)
             )
+            if settings.development:
+                await seed_demo(session)
+            return report
 
         report = with_session(settings, url, work)
     out.print(
@@ -374,8 +375,7 @@ def doctor() -> None:
         findings = asyncio.run(examine(settings, url))
     table = Table("", "Part", "Finding", "How to mend it", box=None)
     for finding in findings:
-        mark = "[green]ok[/green]" if finding.fine else "[red]wrong[/red]"
-        table.add_row(mark, finding.part, finding.text, finding.remedy)
+        table.add_row("[green]ok[/green]" if finding.fine else "[red]wrong[/red]", *finding[1:])
     out.print(table)
     if not all(finding.fine for finding in findings):
         raise typer.Exit(1)
