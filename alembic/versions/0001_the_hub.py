@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 import sqlmodel
 from sqlalchemy.dialects import postgresql
+
 from alembic import op
 
 revision: str = "0001"
