@@ -27,6 +27,7 @@ from backend_hub.http.hosts import HostMiddleware
 from backend_hub.http.openapi import build_openapi
 from backend_hub.http.rate_limits import RateLimitMiddleware
 from backend_hub.http.security_headers import SecurityHeadersMiddleware
+from backend_hub.http.slow_senders import BodyDeadlineMiddleware
 from backend_hub.posts import router as posts
 from backend_hub.questions import router as questions
 from backend_hub.resources import router as resources
@@ -119,6 +120,7 @@ def _layers(settings: Settings) -> list[Middleware]:
         Middleware(HostMiddleware, allowed=settings.hosts),
         Middleware(CompressionMiddleware),
         Middleware(ETagMiddleware),
+        Middleware(BodyDeadlineMiddleware, seconds=settings.request_body_timeout),
     ]
 
 

@@ -170,6 +170,7 @@ def run_server(settings: Settings, host: str, port: int, workers: int, reload: b
     uvicorn.run(
         "backend_hub.app:create_app",
         factory=True,
+        http="backend_hub.http.slow_senders:HubProtocol",
         host=host,
         port=port,
         workers=workers,

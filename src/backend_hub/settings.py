@@ -185,6 +185,12 @@ class Settings(BaseSettings):
         "console", description="For people, or one JSON object a line."
     )
     max_body_bytes: int = Field(1_000_000, ge=1_000, description="Bytes; a larger body is 413.")
+    request_header_timeout: float = Field(
+        10, gt=0, le=120, description="Seconds for a request's header to arrive."
+    )
+    request_body_timeout: float = Field(
+        30, gt=0, le=600, description="Seconds for a request's body to arrive, else 408."
+    )
     shutdown_grace: int = Field(
         10, ge=1, le=300, description="Seconds for requests in flight after SIGTERM."
     )

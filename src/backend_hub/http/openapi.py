@@ -44,6 +44,7 @@ PROBLEMS = {
     404: "It does not exist, or you may not see it.",
     409: "It conflicts with the current state; `code` says how.",
     412: "Somebody changed it meanwhile: read it again.",
+    408: "The body did not arrive in time.",
     413: "The body is too large.",
     422: "The request is not valid; `errors` says where.",
     428: "If-Match is missing.",
@@ -67,7 +68,7 @@ def problem_statuses(method: str, operation: dict[str, Any]) -> list[int]:
     parameters = {(p["in"], p["name"]) for p in operation.get("parameters", [])}
     statuses = {429, 500, 503}
     if "requestBody" in operation:
-        statuses |= {400, 413, 422}
+        statuses |= {400, 408, 413, 422}
     if parameters or method == "get":
         statuses |= {422}
     if operation.get("security"):
