@@ -1,10 +1,12 @@
 """The hub as its users meet it: people who are signed in, and what they write."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-from sqlalchemy import update
+from sqlalchemy import text, update
 from sqlmodel import col
 
 from backend_hub.db import Database
@@ -24,6 +26,8 @@ class Person:
     access_token: str = ""
     refresh_token: str = ""
     headers: dict[str, str] = field(default_factory=dict)
+    settled: Callable[[], Awaitable[None]] | None = None
+    """Awaited before the event log is read."""
 
     async def request(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         """Call the API; `path` is below /api/v1, unless it begins there."""
@@ -32,6 +36,8 @@ class Person:
         return await self.client.request(method, url, headers=headers, **kwargs)
 
     async def get(self, path: str, **kwargs: Any) -> httpx.Response:
+        if self.settled is not None and path.startswith("/events"):
+            await self.settled()
         return await self.request("GET", path, **kwargs)
 
     async def post(self, path: str, json: Any = None, **kwargs: Any) -> httpx.Response:
@@ -55,7 +61,7 @@ class Person:
 
     async def read(self, path: str, **params: Any) -> dict[str, Any]:
         """GET and return what was read."""
-        response = await self.get(path, params=params)
+        response = await self.get(path, params=params or None)  # httpx drops the path's own for {}
         assert response.status_code == 200, response.text
         found: dict[str, Any] = response.json()
         return found
@@ -67,11 +73,23 @@ class Hub:
 
     client: httpx.AsyncClient
     database: Database
+    commits: bool = False
+    """Whether requests commit, and do not end in a transaction of the test's own."""
 
     @property
     def visitor(self) -> Person:
         """Somebody who is not signed in."""
-        return Person(self.client)
+        return Person(self.client, settled=self.settled if self.commits else None)
+
+    async def settled(self) -> None:
+        """Wait for transactions of other tests on the same server: they hold back our events."""
+        waiting = text(
+            "SELECT max(transaction_id) >= (pg_snapshot_xmin(pg_current_snapshot())::text)::bigint"
+            " FROM events"
+        )
+        async with asyncio.timeout(60), self.database.reading() as session:
+            while await session.scalar(waiting):  # noqa: ASYNC110 - other processes hold it
+                await asyncio.sleep(0.02)
 
     async def person(self, username: str, role: Role = Role.member) -> Person:
         """Register somebody, give them a role, and sign them in."""
@@ -96,6 +114,7 @@ class Hub:
             tokens["access_token"],
             tokens["refresh_token"],
             {"Authorization": f"Bearer {tokens['access_token']}"},
+            self.visitor.settled,
         )
 
     async def topic(self, slug: str, parent: str | None = None) -> dict[str, Any]:

@@ -7,13 +7,15 @@ from importlib.metadata import version
 from typing import Any
 
 import structlog
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.middleware import Middleware
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from backend_hub import access, health
 from backend_hub.auth import router as auth
-from backend_hub.auth.dependencies import account_of
+from backend_hub.auth.dependencies import account_of, optional_actor
 from backend_hub.auth.keys import load_key_ring
 from backend_hub.auth.tokens import TokenService
 from backend_hub.contributions import router as contributions
@@ -21,10 +23,11 @@ from backend_hub.db import Database
 from backend_hub.http import idempotency, problems
 from backend_hub.http.compression import CompressionMiddleware
 from backend_hub.http.context import RequestContextMiddleware
-from backend_hub.http.cors import HubCORSMiddleware
 from backend_hub.http.etag import ETagMiddleware
+from backend_hub.http.head import HeadMiddleware
 from backend_hub.http.hosts import HostMiddleware
 from backend_hub.http.openapi import build_openapi
+from backend_hub.http.plain_errors import PlainErrorMiddleware
 from backend_hub.http.rate_limits import RateLimitMiddleware
 from backend_hub.http.security_headers import SecurityHeadersMiddleware
 from backend_hub.http.slow_senders import BodyDeadlineMiddleware
@@ -106,9 +109,10 @@ def _layers(settings: Settings) -> list[Middleware]:
     return [
         Middleware(RequestContextMiddleware),
         Middleware(SecurityHeadersMiddleware, https=settings.issuer.startswith("https://")),
+        Middleware(PlainErrorMiddleware),
         Middleware(problems.ProblemMiddleware),
         Middleware(
-            HubCORSMiddleware,
+            CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["*"],
             allow_headers=["*"],
@@ -118,6 +122,9 @@ def _layers(settings: Settings) -> list[Middleware]:
         Middleware(RateLimitMiddleware, settings=settings, identify=account_of),
         Middleware(problems.ProblemMiddleware),
         Middleware(HostMiddleware, allowed=settings.hosts),
+        # Not FastAPI's `max_body_size`: that answers outside of all these layers.
+        Middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes),
+        Middleware(HeadMiddleware),
         Middleware(CompressionMiddleware),
         Middleware(ETagMiddleware),
         Middleware(BodyDeadlineMiddleware, seconds=settings.request_body_timeout),
@@ -135,7 +142,6 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         lifespan=lifespan,
         middleware=_layers(settings),
         generate_unique_id_function=lambda route: route.name,
-        max_body_size=settings.max_body_bytes,
         redirect_slashes=False,
     )
     app.state.settings = settings
@@ -144,7 +150,9 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     problems.install(app)
     api = APIRouter(prefix="/api/v1")
     for router in ROUTERS:
-        api.include_router(router)
+        # A token that is not valid is refused wherever it is sent; signing in takes none.
+        known = [] if router is auth.router else [Depends(optional_actor)]
+        api.include_router(router, dependencies=known)
     app.include_router(api)
     app.include_router(health.router)
     app.include_router(auth.well_known)
@@ -156,5 +164,6 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
 
 def _openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:
     if app.openapi_schema is None:
-        app.openapi_schema = build_openapi(app, settings)
+        open_to_all = {name for name, rule in access.ACCESS.items() if rule.audience == "anyone"}
+        app.openapi_schema = build_openapi(app, settings, anonymous=open_to_all)
     return app.openapi_schema

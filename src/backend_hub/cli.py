@@ -25,6 +25,7 @@ from backend_hub import migrate as migrations
 from backend_hub.app import create_app
 from backend_hub.auth.schemas import NewAccount
 from backend_hub.auth.service import make_admin
+from backend_hub.backup import count_tables, major_version, read_backup, write_backup
 from backend_hub.db import Database
 from backend_hub.doctor import examine
 from backend_hub.embedded import embedded_postgres
@@ -335,6 +336,41 @@ def create_admin(
     with migrated_database(settings) as url:
         with_session(settings, url, lambda session: make_admin(session, form))
     out.print(f"{username} is an admin.")
+
+
+@app.command()
+def backup(file: Annotated[Path, typer.Argument(help="A file that does not exist yet.")]) -> None:
+    """Write the whole database to a file, while the hub goes on working.
+
+    Keep HUB_SECRET_KEY beside it, but not in the same place: without it the signing keys in the
+    backup are useless. Example: [bold]backend-hub backup hub.dump[/bold]
+    """
+    settings = prepared()
+    with migrated_database(settings, migrate=False) as url:
+        write_backup(url, with_session(settings, url, major_version), file)
+    out.print(f"Wrote {file}, {file.stat().st_size / 1e6:.1f} MB.", soft_wrap=True)
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="What `backend-hub backup` wrote.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace what is in the database.")
+    ] = False,
+) -> None:
+    """Bring a backup into an empty database, then up to the schema of this version.
+
+    Stop the hub before. Trust the file: what it holds runs in the database.
+    Example: [bold]backend-hub restore hub.dump[/bold]
+    """
+    settings = prepared()
+    with running_database(settings) as url:
+        if with_session(settings, url, count_tables) and not force:
+            raise ConfigurationError("The database is not empty: --force replaces what is there")
+        major = with_session(settings, url, major_version)
+        read_backup(url, major, file, replace=force)
+        migrations.upgrade(url)
+    out.print(f"Restored {file}; the database is at {migrations.head()}.", soft_wrap=True)
 
 
 @app.command()

@@ -1,16 +1,32 @@
 """Bringing a database to the schema of this version; Alembic does the work."""
 
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import structlog
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from alembic import command
-from backend_hub.db import AsyncSession
+from backend_hub.db import AsyncSession, sqlstate
+
+log = structlog.get_logger(__name__)
 
 PACKAGED = Path(__file__).with_name("migrations")
 CHECKOUT = Path(__file__).parents[2] / "alembic"
+
+LOCK_TIMEOUT = 2_000
+"""Milliseconds that a migration waits for a lock, with every query queued behind it.
+
+Shorter than the hub's own lock timeout: who queues behind it gets an answer, not a 503."""
+LOCK_NOT_AVAILABLE = "55P03"
+ATTEMPTS = 15
+
+_alembic = threading.Lock()  # Alembic's context is one for the whole process
 
 
 def alembic_config(url: str) -> Config:
@@ -22,13 +38,34 @@ def alembic_config(url: str) -> Config:
     return config
 
 
-def upgrade(url: str, revision: str = "head") -> None:
-    """Run every migration that is missing; of several callers one works and the others wait."""
-    command.upgrade(alembic_config(url), revision)
+def upgrade(url: str, revision: str = "head", *, lock_timeout: int = LOCK_TIMEOUT) -> None:
+    """Run every migration that is missing; of several callers one works and the others wait.
+
+    Also puts events that were restored from another cluster behind those of this one. Raises
+    DBAPIError when somebody holds a lock through all attempts; `lock_timeout` is in milliseconds.
+    """
+    _run(command.upgrade, url, revision, lock_timeout)
 
 
-def downgrade(url: str, revision: str) -> None:
-    command.downgrade(alembic_config(url), revision)
+def downgrade(url: str, revision: str, *, lock_timeout: int = LOCK_TIMEOUT) -> None:
+    """Undo migrations down to a revision, or to `base`; raises as `upgrade` does."""
+    _run(command.downgrade, url, revision, lock_timeout)
+
+
+def _run(verb: Callable[[Config, str], None], url: str, revision: str, lock_timeout: int) -> None:
+    """Try again when a lock was not to be had: a long read ends some time."""
+    config = alembic_config(url)
+    config.attributes["lock_timeout"] = lock_timeout
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with _alembic:
+                verb(config, revision)
+            return
+        except DBAPIError as error:
+            if sqlstate(error) != LOCK_NOT_AVAILABLE or attempt == ATTEMPTS:
+                raise
+            log.warning("a migration waits for a lock; will try again", attempt=attempt)
+            time.sleep(lock_timeout / 1_000)  # those who queued behind it go first
 
 
 def head() -> str | None:

@@ -61,7 +61,7 @@ async def people(program: Program, count: int, role: Role = Role.member) -> list
             session.add_all(families)
     finally:
         await database.dispose()
-    tokens = TokenService(keys, program.url)
+    tokens = TokenService(keys, program.environment.get("HUB_PUBLIC_URL", program.url))
     return [
         {"Authorization": f"Bearer {tokens.issue(f.user_id, f.id, SCOPES, 3_600)}"}
         for f in families
@@ -95,6 +95,7 @@ class Ledger:
     name: str = field(default_factory=lambda: uuid4().hex[:12])
     acknowledged: dict[str, str] = field(default_factory=dict)
     """Key of a question, and the id that the 201 named."""
+    authors: dict[str, Headers] = field(default_factory=dict)
     outcomes: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     """Answers that break the promise: no 201, and no refusal that says when to come back."""
@@ -116,6 +117,7 @@ class Ledger:
             self.outcomes[f"{answer.status_code}{replayed}"] += 1
             if answer.status_code == 201:
                 self.acknowledged[key] = answer.json()["id"]
+                self.authors[key] = person
             elif answer.status_code not in {409, 503} or "Retry-After" not in answer.headers:
                 self.wrong.append(f"{answer.status_code} {dict(answer.headers)} {answer.text}")
             else:

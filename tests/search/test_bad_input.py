@@ -74,11 +74,12 @@ async def test_a_cursor_belongs_to_its_search(hub: Hub) -> None:
         response = await hub.visitor.get("/search", params={**params, "cursor": cursor})
         assert response.status_code == 422, params
         assert response.json()["errors"][0]["loc"] == ["query", "cursor"]
-    for values in ([], [0.5], ["x", last], [None, last], [{}, last], [0.5, "x"], [0.5, last, 1]):
+    bad = [[], [0.5], ["x", last], [None, last], [{}, last], [0.5, "x"], [0.5, last, 1]]
+    for values in (*bad, ["nan", last], ["-inf", last]):
         forged = _forged(cursor, *values)
         response = await hub.visitor.get("/search", params={"q": "needle", "cursor": forged})
         assert response.status_code == 422, values
-    for value in (0.5, -1, 2**60, 1e308, "nan", "-inf", True):
+    for value in (0.5, -1, 2**60, 1e308, True):
         forged = _forged(cursor, value, last)
         response = await hub.visitor.get("/search", params={"q": "needle", "cursor": forged})
         assert response.status_code == 200, value

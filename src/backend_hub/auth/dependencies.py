@@ -20,7 +20,8 @@ bearer = OAuth2PasswordBearer(
     scopes=SCOPES,
     auto_error=False,
     scheme_name="hub",
-    description="Sign in with your name and password; leave client id and secret empty.",
+    description="Sign in with your name and password; leave client id and secret empty. "
+    "Access tokens are JWTs (RFC 9068), checked as RFC8725 asks.",
 )
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="backend-hub"'}

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, EmailStr, Field, model_validator
 
-from backend_hub.auth.passwords import MAXIMUM_LENGTH, weakness
+from backend_hub.auth.passwords import MAXIMUM_LENGTH, MINIMUM_LENGTH, weakness
 from backend_hub.http.schemas import ReadModel, Username, WriteModel
 
 RESERVED_NAMES = frozenset(
@@ -22,10 +22,11 @@ def _not_reserved(username: str) -> str:
 Password = Annotated[
     str,
     Field(
-        min_length=1,
-        max_length=1_000,
-        description=f"15 to {MAXIMUM_LENGTH} characters, any of them; common ones are refused.",
+        min_length=MINIMUM_LENGTH,
+        max_length=MAXIMUM_LENGTH,
+        description="Any characters; common passwords are refused.",
         json_schema_extra={"format": "password"},
+        examples=["seven calm otters swim"],
     ),
 ]
 
@@ -33,8 +34,8 @@ Password = Annotated[
 class NewAccount(WriteModel):
     """An account that an operator makes: any name will do."""
 
-    username: Username
-    email: Annotated[EmailStr, Field(max_length=254)]
+    username: Annotated[Username, Field(examples=["ada"])]
+    email: Annotated[EmailStr, Field(max_length=254, examples=["ada@example.org"])]
     password: Password
     display_name: Annotated[str, Field(max_length=80)] = ""
 
@@ -48,7 +49,7 @@ class NewAccount(WriteModel):
 class UserRegister(NewAccount):
     """A new account."""
 
-    username: Annotated[Username, AfterValidator(_not_reserved)]
+    username: Annotated[Username, Field(examples=["ada"]), AfterValidator(_not_reserved)]
 
 
 class TokenRead(ReadModel):

@@ -189,6 +189,6 @@ async def review_contribution(
 async def read_review(
     contribution_id: UUID, review_id: UUID, session: ReadSession, actor: Viewer
 ) -> ReviewRead:
-    """One review."""
+    """One reviewer's word, and the revision of the proposal that it was about."""
     await queries.require_visible(session, actor, contribution_id)
     return await queries.read_review(session, contribution_id, review_id)

@@ -22,6 +22,8 @@ from backend_hub.errors import Unprocessable
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 MAX_LIMIT = 100
+MAX_CURSOR = 3_000
+"""Characters; the longest names a path of topics."""
 BIGINT_MAX = 2**63 - 1
 
 
@@ -30,7 +32,8 @@ class Page(BaseModel, Generic[T]):
 
     items: list[T] = Field(max_length=MAX_LIMIT)
     next_cursor: str | None = Field(
-        max_length=1_000, description="Send it as `cursor` for the next page; null on the last."
+        max_length=MAX_CURSOR,
+        description="Send it as `cursor` for the next page; null on the last.",
     )
     total: int | None = Field(
         ge=0, le=BIGINT_MAX, description="Only with `include_total=true`, else null."
@@ -80,10 +83,12 @@ def decode_cursor(cursor: str, order: Order) -> list[Any]:
 
 
 def _parse(value: Any, kind: type) -> Any:
+    if kind in {datetime, UUID} and not isinstance(value, str):
+        raise ValueError("not a text")
     if kind is datetime:
         moment = datetime.fromisoformat(value)
-        if moment.tzinfo is None:
-            raise ValueError("a moment needs its time zone")
+        if moment.tzinfo is None or not 1 < moment.year < 9999:
+            raise ValueError("a moment needs its time zone, and room to be moved to UTC")
         return moment.astimezone(UTC)
     if kind is UUID:
         return UUID(str(value))
@@ -92,8 +97,10 @@ def _parse(value: Any, kind: type) -> Any:
             raise ValueError("not a number of this order")
         return value
     if kind is float:
+        if not isinstance(value, int | float):
+            raise ValueError("not a number of this order")
         return float(value)
-    if type(value) is not str or "\x00" in value or len(value) > 400:
+    if type(value) is not str or "\x00" in value or len(value) > 2_000:
         raise ValueError("not a text of this order")
     return value
 

@@ -1,15 +1,20 @@
 """Markdown to safe HTML, once, when a text is written."""
 
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 import anyio
 import anyio.to_thread
 import nh3
 from anyio import CapacityLimiter
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from backend_hub.errors import Unprocessable
 
+MAX_HTML = 1_000_000
+"""Characters."""
 TIME_LIMIT = 3.0
 """Seconds; a text that takes longer was made to be slow."""
 
@@ -39,15 +44,40 @@ def _threads() -> CapacityLimiter:
 
 
 def render(markdown: str) -> str:
-    """Rendered and sanitised HTML; links carry `rel="nofollow ugc noopener"`."""
-    return nh3.clean(
-        _markdown.render(markdown),
+    """Rendered and sanitised HTML; raises TooLong. Links carry `rel="nofollow ugc noopener"`."""
+    environment: dict[str, Any] = {}
+    tokens = _markdown.parse(markdown, environment)
+    if _repeated(tokens) > MAX_HTML:
+        raise TooLong
+    html: str = _markdown.renderer.render(tokens, _markdown.options, environment)
+    if len(html) > MAX_HTML:
+        raise TooLong
+    clean = nh3.clean(
+        html,
         tags=_TAGS,
         attributes=_ATTRIBUTES,
         url_schemes={"http", "https", "mailto"},
         link_rel="nofollow ugc noopener",
         strip_comments=True,
     )
+    if len(clean) > MAX_HTML:
+        raise TooLong
+    return clean
+
+
+def _repeated(tokens: Sequence[Token]) -> int:
+    """Characters of attributes: a reference that is named often repeats its address each time."""
+    return sum(
+        sum(len(str(value)) for value in token.attrs.values()) + _repeated(token.children or ())
+        for token in tokens
+    )
+
+
+class TooLong(Unprocessable):
+    """A few bytes of Markdown can name one long address thousands of times."""
+
+    def __init__(self) -> None:
+        super().__init__("The text is too long once it is rendered", loc=("body", "body"))
 
 
 async def render_markdown(markdown: str) -> str:

@@ -1,10 +1,13 @@
 """The OpenAPI document: what every operation has in common is added in one place."""
 
+from collections.abc import Collection
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from backend_hub.http.openapi_examples import add_examples
+from backend_hub.http.openapi_schemas import tidy, without_null
 from backend_hub.http.problems import MEDIA_TYPE, Problem
 from backend_hub.settings import Settings
 
@@ -52,41 +55,43 @@ PROBLEMS = {
     500: "The hub made a mistake; quote the `request_id`.",
     503: "The database is busy or restarting: try again after `Retry-After` seconds.",
 }
-RATE_LIMIT_HEADERS = {
-    "RateLimit": "What is left of the limit, and for how long.",
-    "RateLimit-Policy": "The limit.",
-}
+TEXT = r"^[\x20-\x7e]{1,2000}$"
 HEADERS: dict[str, tuple[str, str]] = {
     "X-Request-ID": ("The id of this request, in every log line.", r"^[A-Za-z0-9._-]{8,128}$"),
-    **{name: (text, r"^.{1,200}$") for name, text in RATE_LIMIT_HEADERS.items()},
+    "RateLimit": ("What is left of the limit, and for how long; none under /health.", TEXT),
+    "RateLimit-Policy": ("The limit; none under /health.", TEXT),
+    "Access-Control-Allow-Origin": (
+        "Your origin, when the hub's settings name it; otherwise absent.",
+        r"^(\*|https?://[\x21-\x7e]{1,250})$",
+    ),
+    "ETag": ("Send it in If-Match to change, in If-None-Match to read again.", TEXT),
+    "Location": ("Where the new item is.", TEXT),
+    "Link": ('The next page, as `<...>; rel="next"` (RFC 8288).', TEXT),
+    "WWW-Authenticate": ("How to sign in, or which scope is missing (RFC 6750).", TEXT),
+    "Idempotency-Replayed": ("`true`: this is the answer to the first request.", r"^true$"),
 }
-X_RATE_LIMITS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+NUMBERS = {
+    "x-ratelimit-limit": "Requests a window.",
+    "x-ratelimit-remaining": "Requests left.",
+    "x-ratelimit-reset": "Seconds until the window ends.",
+    "Retry-After": "Seconds to wait.",
+}
+EVERYWHERE = (
+    *("X-Request-ID", "Access-Control-Allow-Origin", "RateLimit", "RateLimit-Policy"),
+    *("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"),
+)
+SUCCESS = {
+    "200": "Done: here it is.",
+    "201": "Created; `Location` names it.",
+    "204": "Done; there is nothing to show.",
+}
+METHODS = ("get", "put", "post", "patch", "delete")
 
 
-def problem_statuses(method: str, operation: dict[str, Any]) -> list[int]:
-    """Every refusal that an operation can give, from what it takes."""
-    parameters = {(p["in"], p["name"]) for p in operation.get("parameters", [])}
-    statuses = {429, 500, 503}
-    if "requestBody" in operation:
-        statuses |= {400, 408, 413, 422}
-    if parameters or method == "get":
-        statuses |= {422}
-    if operation.get("security"):
-        statuses |= {401} if _optional(operation) else {401, 403}
-    if any(where == "path" for where, _ in parameters):
-        statuses |= {404}
-    if ("header", "If-Match") in parameters:
-        statuses |= {409, 412, 428}
-    if ("header", "Idempotency-Key") in parameters or method in {"put", "post"}:
-        statuses |= {409}
-    return sorted(statuses)
-
-
-def _optional(operation: dict[str, Any]) -> bool:
-    return {} in operation["security"]
-
-
-def build_openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:
+def build_openapi(
+    app: FastAPI, settings: Settings, *, anonymous: Collection[str] = ()
+) -> dict[str, Any]:
+    """The document; `anonymous` names the operations that need no sign-in."""
     document = get_openapi(
         title=settings.name,
         version=app.version,
@@ -94,7 +99,7 @@ def build_openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:
         description=DESCRIPTION,
         routes=app.routes,
         tags=[{"name": name, "description": text} for name, text in TAGS],
-        servers=[{"url": settings.issuer, "description": "This hub."}],
+        servers=[_server(settings)],
         contact={"name": settings.name, "url": settings.contact_url},
         license_info={"name": "MIT", "identifier": "MIT"},
     )
@@ -106,20 +111,33 @@ def build_openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:
     schemas["Problem"] = problem
     document["components"]["responses"] = _problem_responses()
     document["components"]["headers"] = _headers()
-    for path in document["paths"].values():
-        for method, operation in path.items():
-            _complete(method, operation)
-    for schema in schemas.values():
-        _tidy(schema)
+    for path, operations in document["paths"].items():
+        document["paths"][path] = {m: operations[m] for m in METHODS if m in operations}
+        for method, operation in operations.items():
+            _complete(method, operation, open_to_all=operation["operationId"] in anonymous)
+    tidy(document)
+    add_examples(app, document)
     return document
+
+
+def _server(settings: Settings) -> dict[str, Any]:
+    kind = "local development" if settings.development else "production"
+    return {"url": settings.issuer, "description": f"This hub ({kind}).", "x-internal": False}
 
 
 def _problem_responses() -> dict[str, Any]:
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    more = {
+        401: ("WWW-Authenticate",),
+        403: ("WWW-Authenticate",),
+        409: ("Retry-After",),
+        429: ("Retry-After",),
+        503: ("Retry-After",),
+    }
     return {
         f"Problem{status}": {
             "description": text,
-            "headers": _header_refs(limited=True, retry=status in {429, 503}),
+            "headers": _header_refs(*more.get(status, ())),
             "content": content,
         }
         for status, text in PROBLEMS.items()
@@ -127,72 +145,78 @@ def _problem_responses() -> dict[str, Any]:
 
 
 def _headers() -> dict[str, Any]:
-    headers: dict[str, Any] = {
-        name: {"description": text, "schema": _text(pattern)}
+    texts = {
+        name: {
+            "description": text,
+            "schema": {"type": "string", "pattern": pattern, "maxLength": 2_000},
+        }
         for name, (text, pattern) in HEADERS.items()
     }
-    number = {"type": "integer", "format": "int32", "minimum": 0, "maximum": 2**31 - 1}
-    for name in (*X_RATE_LIMITS, "Retry-After"):
-        headers[name] = {"description": "See RateLimit.", "schema": number}
-    headers["Retry-After"]["description"] = "Seconds to wait."
-    for name, text in (
-        ("ETag", "Send it in If-Match to change, in If-None-Match to read again."),
-        ("Location", "Where the new item is."),
-        ("Link", 'The next page, as `<...>; rel="next"` (RFC 8288).'),
-    ):
-        headers[name] = {"description": text, "schema": _text(r"^.{1,2000}$")}
-    return headers
+    number = {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}
+    return texts | {
+        name: {"description": text, "schema": dict(number)} for name, text in NUMBERS.items()
+    }
 
 
-def _text(pattern: str) -> dict[str, Any]:
-    return {"type": "string", "pattern": pattern, "maxLength": 2_000}
+def _header_refs(*more: str) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in (*EVERYWHERE, *more)}
 
 
-def _header_refs(*, limited: bool, retry: bool = False) -> dict[str, Any]:
-    names = ["X-Request-ID"]
-    names += [*RATE_LIMIT_HEADERS, *X_RATE_LIMITS] if limited else []
-    names += ["Retry-After"] if retry else []
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
-
-
-def _complete(method: str, operation: dict[str, Any]) -> None:
+def _complete(method: str, operation: dict[str, Any], *, open_to_all: bool) -> None:
+    for parameter in operation.get("parameters", []):
+        parameter["schema"] = without_null(parameter["schema"])
+        parameter["schema"].pop("description", None)  # the parameter has it
+        if parameter["name"] == "If-Match":
+            parameter["required"] = True  # 428 without it
+        if parameter["in"] == "path":
+            parameter.setdefault("description", f"The {parameter['name'].replace('_', ' ')}.")
+    if open_to_all:
+        # FastAPI knows no optional security: an empty requirement says that it is.
+        operation["security"] = [{}, *operation.get("security", [])]
     responses = operation["responses"]
     responses.pop("422", None)
+    names = {parameter["name"] for parameter in operation.get("parameters", [])}
     for status, response in responses.items():
-        if not status.startswith("2"):
-            continue
-        headers = _header_refs(limited=True)
-        if "content" in response and status in {"200", "201"}:
-            headers["ETag"] = {"$ref": "#/components/headers/ETag"}
-        if status == "201":
-            headers["Location"] = {"$ref": "#/components/headers/Location"}
-        if any(p["name"] == "cursor" for p in operation.get("parameters", [])):
-            headers["Link"] = {"$ref": "#/components/headers/Link"}
-        response["headers"] = headers | response.get("headers", {})
+        if status.startswith("2"):
+            _complete_success(status, response, names)
     for status in problem_statuses(method, operation):
-        responses.setdefault(str(status), {"$ref": f"#/components/responses/Problem{status}"})
+        responses[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
     if method == "get":
         responses["304"] = {
             "description": "You have it already (`If-None-Match`).",
-            "headers": _header_refs(limited=True),
+            "headers": _header_refs("ETag"),
         }
     operation["responses"] = dict(sorted(responses.items()))
 
 
-def _tidy(schema: dict[str, Any]) -> None:
-    """Say in the document what Pydantic leaves out: the length of ids and dates."""
-    for member in _walk(schema):
-        if member.get("format") == "uuid":
-            member.setdefault("maxLength", 36)
-        if member.get("format") == "date-time":
-            member.setdefault("maxLength", 40)
+def _complete_success(status: str, response: dict[str, Any], parameters: set[str]) -> None:
+    if response["description"] == "Successful Response":
+        response["description"] = SUCCESS.get(status, response["description"])
+    more = ["ETag"] if "content" in response else []
+    more += ["Location"] if status == "201" else []
+    more += ["Link"] if "cursor" in parameters else []
+    more += ["Idempotency-Replayed"] if "Idempotency-Key" in parameters else []
+    response["headers"] = _header_refs(*more) | response.get("headers", {})
 
 
-def _walk(node: Any) -> Any:
-    if isinstance(node, dict):
-        yield node
-        for value in node.values():
-            yield from _walk(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _walk(value)
+def problem_statuses(method: str, operation: dict[str, Any]) -> list[int]:
+    """Every refusal that an operation can give, from what it takes.
+
+    422 is never missing: each route refuses a query parameter that it does not know.
+    """
+    parameters = {(p["in"], p["name"]) for p in operation.get("parameters", [])}
+    security = operation.get("security", [])
+    statuses = {422, 429, 500, 503}
+    if "requestBody" in operation:
+        statuses |= {400, 408, 413}
+    if any(security):
+        statuses |= {401}
+    if {} not in security or method != "get":  # the operators may close what is open to all
+        statuses |= {401, 403}
+    if any(where == "path" for where, _ in parameters):
+        statuses |= {404}
+    if ("header", "If-Match") in parameters:
+        statuses |= {409, 412, 428}
+    if ("header", "Idempotency-Key") in parameters or method in {"put", "post"}:
+        statuses |= {409}
+    return sorted(statuses)

@@ -6,7 +6,7 @@ from urllib.parse import quote, urlencode
 from fastapi import Depends, Query, Request
 from starlette.responses import Response
 
-from backend_hub.http.cursors import MAX_LIMIT, PageParams
+from backend_hub.http.cursors import MAX_CURSOR, MAX_LIMIT, PageParams
 
 
 async def page_params(
@@ -15,7 +15,7 @@ async def page_params(
     cursor: Annotated[
         str | None,
         Query(
-            max_length=1_000,
+            max_length=MAX_CURSOR,
             pattern=r"^[A-Za-z0-9_-]+$",
             description="The `next_cursor` of the page before.",
         ),

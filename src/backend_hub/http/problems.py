@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend_hub.db import refusal_for
@@ -36,8 +38,11 @@ MAX_ERRORS = 50
 class InvalidField(BaseModel):
     """One thing that is wrong with a request."""
 
-    loc: list[str | int] = Field(
-        max_length=100, description="Where: `body`, `query`, `path` or `header`, then the names."
+    loc: list[Annotated[str, Field(max_length=200)] | Annotated[int, Field(ge=0, le=2**31 - 1)]] = (
+        Field(
+            max_length=100,
+            description="Where: `body`, `query`, `path` or `header`, then the names.",
+        )
     )
     msg: str = Field(max_length=1_000)
     type: str = Field(max_length=100, description="A stable word for the kind of mistake.")
@@ -96,16 +101,38 @@ def hub_error_response(scope: Scope, error: HubError) -> Response:
     )
 
 
-def _http_error_response(scope: Scope, error: HTTPException) -> Response:
-    status = HTTPStatus(error.status_code)
+def problem_for(
+    scope: Scope,
+    status: HTTPStatus,
+    detail: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The problem of a status that is no HubError's."""
     return problem_response(
         scope,
-        error.status_code,
-        CODES.get(error.status_code, status.phrase.lower().replace(" ", "_")),
+        status,
+        CODES.get(status, status.phrase.lower().replace(" ", "_")),
         status.phrase,
-        str(error.detail or status.description or status.phrase),
-        headers=error.headers,
+        detail or status.description or status.phrase,
+        headers=headers,
     )
+
+
+def _http_error_response(scope: Scope, error: HTTPException) -> Response:
+    headers = error.headers
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {**(headers or {}), "Allow": ", ".join(sorted(allowed_methods(scope)))}
+    return problem_for(scope, HTTPStatus(error.status_code), str(error.detail or ""), headers)
+
+
+def allowed_methods(scope: Scope) -> set[str]:
+    """Every method of the path; Starlette names those of the first route that has it."""
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    methods: set[str] = set()
+    for context in iter_route_contexts(scope["app"].routes):
+        if context.methods and context.path and compile_path(context.path)[0].match(path):
+            methods |= context.methods
+    return methods | ({"HEAD"} if "GET" in methods else set())
 
 
 def _validation_response(scope: Scope, error: RequestValidationError) -> Response:

@@ -1,10 +1,11 @@
 """What every route of the hub does: refuse what it does not know, retry, remember, link."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
 from fastapi import APIRouter, Request, params
+from fastapi._compat import field_annotation_is_sequence
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -24,7 +25,11 @@ class HubRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         fields = get_flat_params(self.dependant)
-        known = {field.alias for field in fields if isinstance(field.field_info, params.Query)}
+        known = {
+            field.alias: field_annotation_is_sequence(field.field_info.annotation)
+            for field in fields
+            if isinstance(field.field_info, params.Query)
+        }
 
         async def handler(request: Request) -> Response:
             refuse_bad_parameters(request, known)
@@ -57,14 +62,22 @@ async def run_once(
     return response
 
 
-def refuse_bad_parameters(request: Request, known: set[str]) -> None:
-    """422 for a query parameter that the route lacks, and for text PostgreSQL cannot hold."""
+def refuse_bad_parameters(request: Request, known: Mapping[str, bool]) -> None:
+    """422 for a query parameter that the route does not have, or has once and got twice, and for
+    text that PostgreSQL cannot hold.
+
+    `known` says of each parameter whether it may be repeated.
+    """
     errors = []
+    seen = set()
     for name, value in request.query_params.multi_items():
         if name not in known:
             errors.append((("query", name), "Unknown query parameter", "extra_forbidden"))
+        elif name in seen and not known[name]:
+            errors.append((("query", name), "Send this parameter once", "repeated"))
         elif not storable(value):
             errors.append((("query", name), "Text must be free of NUL", "string_unicode"))
+        seen.add(name)
     for name, value in request.path_params.items():
         if isinstance(value, str) and not storable(value):
             errors.append((("path", name), "Text must be free of NUL", "string_unicode"))

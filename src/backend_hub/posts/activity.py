@@ -2,12 +2,24 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, literal_column, or_, select, tuple_
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    and_,
+    case,
+    literal,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+)
 from sqlalchemy import cast as sql_cast
+from sqlalchemy.orm import aliased
 from sqlmodel import String, col
 
 from backend_hub.auth.actor import Actor
 from backend_hub.db import AsyncSession
+from backend_hub.errors import Unprocessable
 from backend_hub.events.models import Event
 from backend_hub.http.cursors import Order, PageParams, decode_cursor, encode_cursor
 from backend_hub.posts.models import Post
@@ -22,6 +34,11 @@ LOG = Order("log", [col(Event.transaction_id), col(Event.id)], descending=False)
 # commits late would appear behind a reader's cursor and be missed.
 SETTLED: ColumnElement[bool] = literal_column(
     "events.transaction_id < (pg_snapshot_xmin(pg_current_snapshot())::text)::bigint"
+)
+
+# A reader's transaction id that this cluster has not reached came from the one before a restore.
+NEXT_TRANSACTION: ColumnElement[int] = literal_column(
+    "(pg_snapshot_xmax(pg_current_snapshot())::text)::bigint"
 )
 
 
@@ -60,13 +77,36 @@ async def list_events(
     if type_prefix is not None:
         statement = statement.where(col(Event.type).startswith(type_prefix, autoescape=True))
     if page.cursor is not None:
-        statement = statement.where(tuple_(*LOG.columns) > tuple_(*decode_cursor(page.cursor, LOG)))
+        statement = statement.where(tuple_(*LOG.columns) > _position(page.cursor))
     rows = (await session.execute(statement)).mappings().all()
     after = page.cursor or encode_cursor(LOG.name, [0, 0])
     if rows:
         after = encode_cursor(LOG.name, [rows[-1]["transaction_id"], int(rows[-1]["id"])])
     items = [EventRead.model_validate(_event(row)) for row in rows]
     return EventPage(items=items, next_cursor=after)
+
+
+def _position(after: str) -> Any:
+    """Where a cursor's event stands now.
+
+    In a restored hub (docs/decisions/0005-events.md) it is transaction 0, whatever its
+    transaction was when the reader saw it.
+    """
+    try:
+        transaction_id, event_id = decode_cursor(after, LOG)
+    except Unprocessable:
+        raise Unprocessable(
+            "The cursor is not one of this list's", loc=("query", "after")
+        ) from None
+    seen = literal(transaction_id, BigInteger)
+    event = aliased(Event)
+    elsewhere = select(col(event.id)).where(
+        col(event.id) == literal(event_id, BigInteger), col(event.transaction_id) != seen
+    )
+    lost_or_moved = or_(elsewhere.exists(), seen >= NEXT_TRANSACTION)
+    return tuple_(
+        case((lost_or_moved, literal(0, BigInteger)), else_=seen), literal(event_id, BigInteger)
+    )
 
 
 def _event(row: Any) -> dict[str, Any]:

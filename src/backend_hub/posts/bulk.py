@@ -12,7 +12,7 @@ from backend_hub.errors import Unprocessable
 from backend_hub.events.service import record
 from backend_hub.http.markdown import render_markdown
 from backend_hub.posts.content import PostContent
-from backend_hub.posts.fulltext import configuration_for, vector_of
+from backend_hub.posts.fulltext import configuration_for, parsable, vector_of
 from backend_hub.posts.models import Post, PostKind, PostTag, Revision
 from backend_hub.topics.models import Topic
 from backend_hub.topics.service import tags_of_words
@@ -105,12 +105,12 @@ async def _insert_posts(session: AsyncSession, posts: Sequence[Post], words: Seq
         bindparam("search_config", type_=Text()),
         bindparam("title", type_=Text()),
         bindparam("words", type_=Text()),
-        bindparam("body", type_=Text()),
+        bindparam("parsable", type_=Text()),
     )
     fields = [name for name in Post.model_fields if name != "search"]
     statement = insert(Post).values({name: bindparam(name) for name in fields} | {"search": vector})
     rows = [
-        {**post.model_dump(exclude={"search"}), "words": tags}
+        {**post.model_dump(exclude={"search"}), "words": tags, "parsable": parsable(post.body)}
         for post, tags in zip(posts, words, strict=True)
     ]
     await _run(session, statement, rows)

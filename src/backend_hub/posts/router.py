@@ -13,6 +13,7 @@ from backend_hub.http.routing import hub_router
 from backend_hub.http.schemas import Username
 from backend_hub.http.sessions import ReadSession, Session
 from backend_hub.posts import activity, queries, service
+from backend_hub.posts import comments as remarks
 from backend_hub.posts.models import PostKind
 from backend_hub.posts.schemas import (
     BookmarkRead,
@@ -75,7 +76,7 @@ async def list_comments(
     post_id: UUID, session: ReadSession, actor: Viewer, page: Paging
 ) -> Page[CommentRead]:
     """The comments under a post, the oldest first."""
-    await service.get_visible_post(session, actor, post_id)
+    await service.require_visible(session, actor, post_id)
     return await queries.list_comments(session, post_id, page)
 
 
@@ -89,7 +90,7 @@ async def create_comment(
     _once: Once,
 ) -> CommentRead:
     """A short remark under a resource, a question, an answer or a contribution."""
-    comment = await service.create_comment(session, actor, post_id, form)
+    comment = await remarks.create_comment(session, actor, post_id, form)
     response.headers["Location"] = f"/api/v1/comments/{comment.id}"
     set_version(response, comment.version)
     return await queries.read_comment(session, actor, comment.id)
@@ -115,7 +116,7 @@ async def update_comment(
     response: Response,
 ) -> CommentRead:
     """By its author, or by a moderator."""
-    comment = await service.update_comment(session, actor, comment_id, form, if_match)
+    comment = await remarks.update_comment(session, actor, comment_id, form, if_match)
     set_version(response, comment.version)
     return await queries.read_comment(session, actor, comment_id)
 
@@ -125,7 +126,7 @@ async def delete_comment(
     comment_id: UUID, actor: Member, if_match: IfMatch, session: Session
 ) -> None:
     """By its author, or by a moderator."""
-    await service.delete_comment(session, actor, comment_id, if_match)
+    await remarks.delete_comment(session, actor, comment_id, if_match)
 
 
 @router.get("/{post_id}/revisions", summary="List revisions")
@@ -133,7 +134,7 @@ async def list_revisions(
     post_id: UUID, session: ReadSession, actor: Viewer, page: Paging
 ) -> Page[RevisionRead]:
     """Every edit, the latest first: who, when, why, and who reviewed it."""
-    await service.get_visible_post(session, actor, post_id)
+    await service.require_visible(session, actor, post_id)
     return await queries.list_revisions(session, post_id, page)
 
 
@@ -142,7 +143,7 @@ async def read_revision(
     post_id: UUID, number: Number, session: ReadSession, actor: Viewer
 ) -> RevisionDetail:
     """The full content of the post as it was after one edit."""
-    await service.get_visible_post(session, actor, post_id)
+    await service.require_visible(session, actor, post_id)
     return await queries.read_revision(session, post_id, number)
 
 
@@ -155,7 +156,7 @@ async def diff_revisions(
     to_revision: Annotated[RevisionNumber, Query(alias="to", examples=[1])],
 ) -> DiffRead:
     """What changed between any two revisions, field by field."""
-    await service.get_visible_post(session, actor, post_id)
+    await service.require_visible(session, actor, post_id)
     return await service.diff_revisions(session, post_id, from_revision, to_revision)
 
 
@@ -164,7 +165,7 @@ async def list_contributors(
     post_id: UUID, session: ReadSession, actor: Viewer, page: Paging
 ) -> Page[ContributorRead]:
     """Everyone whose edits or reviews are in the post."""
-    await service.get_visible_post(session, actor, post_id)
+    await service.require_visible(session, actor, post_id)
     return await queries.list_contributors(session, post_id, page)
 
 

@@ -94,7 +94,7 @@ class PostRef(ReadModel):
 class VoteUpdate(WriteModel):
     """1 up, -1 down, 0 takes the vote back."""
 
-    value: Literal[-1, 0, 1]
+    value: Annotated[Literal[-1, 0, 1], Field(examples=[1])]
 
 
 class VoteRead(ReadModel):

@@ -1,8 +1,10 @@
 """What can be done to every post: write, edit, delete, restore, vote, bookmark, comment."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 from sqlalchemy import delete, update
 from sqlalchemy.dialects.postgresql import insert
@@ -17,10 +19,15 @@ from backend_hub.http.markdown import render_markdown
 from backend_hub.posts.content import PostContent, TextContent
 from backend_hub.posts.diffs import diff
 from backend_hub.posts.fulltext import configuration_for, search_vector
-from backend_hub.posts.models import Bookmark, Comment, Post, PostKind, PostTag, Revision, Vote
-from backend_hub.posts.schemas import CommentCreate, CommentUpdate, DiffRead, VoteRead, VoteUpdate
+from backend_hub.posts.models import Bookmark, Post, PostKind, PostTag, Revision, Vote
+from backend_hub.posts.schemas import DiffRead, VoteRead, VoteUpdate
 from backend_hub.posts.visibility import reachable, visible
-from backend_hub.topics.service import find_topic_id, resolve_tags
+from backend_hub.topics.service import (
+    find_topic_id,
+    find_topic_slug,
+    resolve_tags,
+    topic_exists,
+)
 
 
 class OwnVote(Forbidden):
@@ -45,16 +52,34 @@ async def get_visible_post(
 ) -> Post:
     """The post, if the actor may see it; raises NotFound."""
     statement = select(Post).where(Post.id == post_id, visible(actor))
-    post = (await session.exec(statement.with_for_update() if lock else statement)).first()
+    if lock:
+        statement = for_change(statement)
+    post = (await session.exec(statement)).first()
     if post is None:
         raise NotFound("There is no such post")
     return post
 
 
+def for_change(statement: Any) -> Any:
+    """Lock the rows found until the transaction ends.
+
+    `FOR NO KEY UPDATE`, not `FOR UPDATE`: the latter conflicts with the foreign key of every
+    comment and vote that is being written, and two of those with one of these are a deadlock.
+    """
+    return statement.with_for_update(key_share=True)
+
+
+async def require_visible(session: AsyncSession, actor: Actor | None, post_id: UUID) -> None:
+    """Raise NotFound unless the actor may see the post; reads nothing of its text."""
+    found = await session.exec(select(Post.id).where(Post.id == post_id, visible(actor)))
+    if found.first() is None:
+        raise NotFound("There is no such post")
+
+
 async def lock_post(session: AsyncSession, actor: Actor, post_id: UUID, kind: PostKind) -> Post:
     """The post of that kind, locked for a change, deleted ones too where the actor may restore."""
     statement = select(Post).where(Post.id == post_id, Post.kind == kind, reachable(actor))
-    post = (await session.exec(statement.with_for_update())).first()
+    post: Post | None = (await session.exec(for_change(statement))).first()
     if post is None:
         raise NotFound(f"There is no such {kind}")
     return post
@@ -183,6 +208,21 @@ async def get_revision(session: AsyncSession, post_id: UUID, number: int) -> Rev
     return revision
 
 
+async def revision_content(session: AsyncSession, post: Post, number: int) -> dict[str, Any]:
+    """The content of a revision as it may be written again; raises NotFound.
+
+    Topics are renamed and deleted: the post's own stands for the latest revision's, and for an
+    earlier one's that is gone.
+    """
+    content = (await get_revision(session, post.id, number)).content
+    if "topic" not in content:
+        return content
+    now = await find_topic_slug(session, post.topic_id)
+    then = content["topic"]
+    kept = number != post.revision and (then is None or await topic_exists(session, then))
+    return content if kept else {**content, "topic": now}
+
+
 async def diff_revisions(
     session: AsyncSession, post_id: UUID, from_revision: int, to_revision: int
 ) -> DiffRead:
@@ -231,8 +271,21 @@ async def _mark_deleted(session: AsyncSession, actor: Actor, post: Post, *, dele
     await session.flush()
 
 
+_turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+
+
 async def vote(session: AsyncSession, actor: Actor, post_id: UUID, form: VoteUpdate) -> VoteRead:
-    """Set the actor's vote; the locked post makes every vote count once, however many come."""
+    """Set the actor's vote; raises OwnVote.
+
+    Voters of one post take turns here, before any of them holds a connection: on the row's lock
+    a popular post would hold the whole pool, and the last voters would get 503.
+    """
+    async with _turns.setdefault(post_id, asyncio.Lock()):
+        return await _vote(session, actor, post_id, form)
+
+
+async def _vote(session: AsyncSession, actor: Actor, post_id: UUID, form: VoteUpdate) -> VoteRead:
+    """The locked post makes every vote count once, whichever process it comes through."""
     post = await get_visible_post(session, actor, post_id, lock=True)
     if post.author_id == actor.id:
         raise OwnVote
@@ -261,8 +314,8 @@ async def vote(session: AsyncSession, actor: Actor, post_id: UUID, form: VoteUpd
 
 
 async def add_bookmark(session: AsyncSession, actor: Actor, post_id: UUID) -> None:
-    post = await get_visible_post(session, actor, post_id)
-    row = {"post_id": post.id, "user_id": actor.id, "created_at": utcnow()}
+    await require_visible(session, actor, post_id)
+    row = {"post_id": post_id, "user_id": actor.id, "created_at": utcnow()}
     await session.execute(insert(Bookmark).values(row).on_conflict_do_nothing())
 
 
@@ -270,79 +323,3 @@ async def remove_bookmark(session: AsyncSession, actor: Actor, post_id: UUID) ->
     await session.execute(
         delete(Bookmark).where(col(Bookmark.post_id) == post_id, col(Bookmark.user_id) == actor.id)
     )
-
-
-async def create_comment(
-    session: AsyncSession, actor: Actor, post_id: UUID, form: CommentCreate
-) -> Comment:
-    post = await get_visible_post(session, actor, post_id)
-    comment = Comment(
-        post_id=post.id,
-        author_id=actor.id,
-        body=form.body,
-        body_html=await render_markdown(form.body),
-    )
-    session.add(comment)
-    await _count_comment(session, post.id, 1)
-    _record_comment(session, actor, comment, "created")
-    await session.flush()
-    return comment
-
-
-async def _count_comment(session: AsyncSession, post_id: UUID, delta: int) -> None:
-    counted = {"comment_count": Post.comment_count + delta}
-    if delta > 0:
-        counted["last_activity_at"] = utcnow()  # type: ignore[assignment]
-    await session.execute(
-        update(Post)
-        .where(col(Post.id) == post_id)
-        .values(**counted)
-        .execution_options(synchronize_session=False)
-    )
-
-
-def _record_comment(session: AsyncSession, actor: Actor, comment: Comment, verb: str) -> None:
-    record(
-        session,
-        f"comment.{verb}",
-        actor_id=actor.id,
-        subject_id=comment.id,
-        post_id=comment.post_id,
-    )
-
-
-async def _lock_comment(session: AsyncSession, actor: Actor, comment_id: UUID) -> Comment:
-    statement = (
-        select(Comment)
-        .join(Post)
-        .where(Comment.id == comment_id, col(Comment.deleted_at).is_(None), visible(actor))
-    )
-    comment = (await session.exec(statement.with_for_update(of=Comment))).first()
-    if comment is None:
-        raise NotFound("There is no such comment")
-    if comment.author_id != actor.id and not actor.moderates:
-        raise Forbidden("Only its author may do this")
-    return comment
-
-
-async def update_comment(
-    session: AsyncSession, actor: Actor, comment_id: UUID, form: CommentUpdate, if_match: str
-) -> Comment:
-    comment = await _lock_comment(session, actor, comment_id)
-    require_version(if_match, comment.version)
-    comment.body, comment.body_html = form.body, await render_markdown(form.body)
-    comment.updated_at = utcnow()
-    comment.version += 1
-    _record_comment(session, actor, comment, "edited")
-    await session.flush()
-    return comment
-
-
-async def delete_comment(
-    session: AsyncSession, actor: Actor, comment_id: UUID, if_match: str
-) -> None:
-    comment = await _lock_comment(session, actor, comment_id)
-    require_version(if_match, comment.version)
-    comment.deleted_at = utcnow()
-    await _count_comment(session, comment.post_id, -1)
-    _record_comment(session, actor, comment, "deleted")

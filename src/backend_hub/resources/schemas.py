@@ -174,7 +174,9 @@ class ImportSource(ReadModel):
 
     name: str = Field(max_length=300, description="Of the list.")
     line: int = Field(ge=1, le=2**31 - 1)
-    path: list[str] = Field(max_length=20, description="The headings above it.")
+    path: list[Annotated[str, Field(max_length=500)]] = Field(
+        max_length=20, description="The headings above it."
+    )
 
 
 class _ResourceDetail(TitledPostRead, PostText):

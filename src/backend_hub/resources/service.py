@@ -17,9 +17,9 @@ from backend_hub.posts.service import (
     create_post,
     delete_post,
     edit_post,
-    get_revision,
     lock_post,
     restore_post,
+    revision_content,
 )
 from backend_hub.resources.models import Resource
 from backend_hub.resources.schemas import (
@@ -129,7 +129,7 @@ def require_editor(post: Post, actor: Actor) -> None:
 
 async def current_content(session: AsyncSession, post: Post) -> dict[str, Any]:
     """The content of the latest revision, in the form that `resource_content` validates."""
-    return (await get_revision(session, post.id, post.revision)).content
+    return await revision_content(session, post, post.revision)
 
 
 async def edit_resource(
@@ -179,7 +179,7 @@ async def restore_revision(
     post, resource = await lock_resource(session, actor, post_id)
     require_editor(post, actor)
     require_version(if_match, post.version)
-    content = validated((await get_revision(session, post_id, number)).content)
+    content = validated(await revision_content(session, post, number))
     summary = f"Restored revision {number}"
     await replace_content(session, actor, post, resource, content, summary=summary)
     return post

@@ -2,11 +2,12 @@
 
 import hashlib
 import ipaddress
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import quote, unquote_plus, urlsplit
 
 from url_normalize import url_normalize
 
 MAX_URL_LENGTH = 2_000
+FRAGMENT = "%!$&'()*+,;=:@/?-._~"
 TRACKING = frozenset(
     {"gclid", "fbclid", "dclid", "msclkid", "mc_cid", "mc_eid", "igshid", "yclid", "_hsenc"}
 )
@@ -33,23 +34,18 @@ def normalize_url(url: str) -> str:
         raise ValueError("is not a URL that a browser could open") from None
     if parts.username is not None or parts.password is not None:
         raise ValueError("must not contain a user name or a password")
-    query = (
-        urlencode(
-            [
-                (name, value)
-                for name, value in parse_qsl(parts.query, keep_blank_values=True)
-                if name not in TRACKING and not name.startswith("utm_")
-            ]
-        )
-        if _tracked(parts.query)
-        else parts.query
-    )
-    fragment = parts.fragment if parts.fragment.startswith(("/", "!")) else ""
-    return parts._replace(query=query, fragment=fragment).geturl()
+    query = "&".join(part for part in parts.query.split("&") if not _tracks(part))
+    fragment = urlsplit(url).fragment  # as given: url_normalize hides its first slash
+    fragment = quote(fragment, safe=FRAGMENT) if fragment.startswith(("/", "!")) else ""
+    normalized = parts._replace(query=query, fragment=fragment).geturl()
+    if len(normalized) > MAX_URL_LENGTH:
+        raise ValueError(f"must have at most {MAX_URL_LENGTH} characters once it is encoded")
+    return normalized
 
 
-def _tracked(query: str) -> bool:
-    return any(name in TRACKING or name.startswith("utm_") for name, _ in parse_qsl(query))
+def _tracks(parameter: str) -> bool:
+    name = unquote_plus(parameter.partition("=")[0]).lower()
+    return name in TRACKING or name.startswith("utm_")
 
 
 def _plausible_host(host: str) -> bool:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Select, func, literal, literal_column, select
+from sqlalchemy import CTE, ColumnElement, Select, collate, func, literal, literal_column, select
 from sqlalchemy import text as sql_text
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import aliased
@@ -20,13 +20,14 @@ EMPTY_ARRAY: ColumnElement[Any] = literal_column("'[]'::json")
 
 def _tree() -> CTE:
     """Every topic with its depth, and a `path` that sorts topics as a tree is read."""
-    key = func.concat(func.lpad(func.concat(Topic.position), 6, "0"), Topic.slug)
+    # Byte order: a locale's would look past the blanks that part the levels.
+    key = collate(func.concat(func.lpad(func.concat(Topic.position), 6, "0"), Topic.slug), "C")
     top = (
         select(col(Topic.id), literal(0).label("depth"), key.label("path"))
         .where(col(Topic.parent_id).is_(None))
         .cte("tree", recursive=True)
     )
-    below = select(col(Topic.id), top.c.depth + 1, func.concat(top.c.path, " ", key))
+    below = select(col(Topic.id), top.c.depth + 1, collate(func.concat(top.c.path, " ", key), "C"))
     return top.union_all(below.join(top, col(Topic.parent_id) == top.c.id))
 
 
@@ -161,6 +162,7 @@ async def read_tag(session: AsyncSession, name: str) -> TagRead:
     """A tag by its name or by a synonym; raises NotFound."""
     synonym = select(col(TagSynonym.tag_id)).where(col(TagSynonym.name) == name)
     statement = _tags().where((col(Tag.name) == name) | col(Tag.id).in_(synonym))
+    statement = statement.order_by((col(Tag.name) == name).desc()).limit(1)
     row = (await session.execute(statement)).mappings().one_or_none()
     if row is None:
         raise NotFound(f"There is no tag {name}")

@@ -27,9 +27,9 @@ Overview = Annotated[str, Field(max_length=60_000, description="Markdown.")]
 class TopicCreate(WriteModel):
     """A new topic; without a parent it is a top topic."""
 
-    slug: Slug
-    name: TopicName
-    parent: Slug | None = None
+    slug: Annotated[Slug, Field(examples=["vector-databases"])]
+    name: Annotated[TopicName, Field(examples=["Vector databases"])]
+    parent: Annotated[Slug | None, Field(examples=["databases"])] = None
     description: Description = ""
     overview: Overview = ""
     position: Position = 0
@@ -41,7 +41,7 @@ class TopicUpdate(PatchModel):
     slug: Slug = UNSET
     name: TopicName = UNSET
     parent: Annotated[Slug | None, Field(description="null makes it a top topic.")] = UNSET
-    description: Description = UNSET
+    description: Annotated[Description, Field(examples=["Where data is kept."])] = UNSET
     overview: Overview = UNSET
     position: Position = UNSET
 
@@ -79,7 +79,7 @@ class TagRead(ReadModel):
 class TagUpdate(PatchModel):
     """What of a tag may change."""
 
-    description: Description = UNSET
+    description: Annotated[Description, Field(examples=["A language."])] = UNSET
     synonyms: Annotated[
         list[TagName], Field(max_length=50, description="Replaces the whole list.")
     ] = UNSET

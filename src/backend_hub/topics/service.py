@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, delete, func, select
+from sqlalchemy import CTE, Select, delete, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
@@ -20,10 +20,17 @@ from backend_hub.topics.schemas import TagUpdate, TopicCreate, TopicUpdate
 from backend_hub.users.models import User
 
 MAX_DEPTH = 12
+"""Levels of the tree, top topics included."""
+TREE_LOCK = 7_205_431_120_232
+"""Advisory lock: whoever holds it changes the shape of the tree."""
 
 
 class TopicNotEmpty(Conflict):
     code, title = "topic_not_empty", "The topic still has sub-topics or posts"
+
+
+class TopicTooDeep(Unprocessable):
+    title = "The tree of topics would be too deep"
 
 
 class SlugTaken(Conflict):
@@ -41,6 +48,20 @@ async def get_topic(session: AsyncSession, slug: str, *, lock: bool = False) -> 
     if topic is None:
         raise NotFound(f"There is no topic {slug}")
     return topic
+
+
+async def find_topic_slug(session: AsyncSession, topic_id: UUID | None) -> str | None:
+    """What a topic is called now."""
+    if topic_id is None:
+        return None
+    slug: str | None = await session.scalar(
+        select(col(Topic.slug)).where(col(Topic.id) == topic_id)
+    )
+    return slug
+
+
+async def topic_exists(session: AsyncSession, slug: str) -> bool:
+    return await session.scalar(select(col(Topic.id)).where(col(Topic.slug) == slug)) is not None
 
 
 async def find_topic_id(
@@ -64,6 +85,19 @@ def subtree(slug: Any) -> Select[tuple[UUID]]:
     return select(tree.c.id)
 
 
+def subtree_with_depth(topic_id: UUID) -> CTE:
+    """The ids of a topic and of everything below it, with their depth below it."""
+    top = (
+        select(col(Topic.id), literal(0).label("depth"))
+        .where(col(Topic.id) == topic_id)
+        .cte("moved", recursive=True)
+    )
+    below = select(col(Topic.id), (top.c.depth + 1).label("depth")).join(
+        top, col(Topic.parent_id) == top.c.id
+    )
+    return top.union_all(below)
+
+
 def ancestors(topic_id: UUID) -> Select[tuple[UUID]]:
     """The ids of a topic and of everything above it."""
     start = select(col(Topic.id), col(Topic.parent_id)).where(col(Topic.id) == topic_id)
@@ -76,8 +110,11 @@ def ancestors(topic_id: UUID) -> Select[tuple[UUID]]:
 
 
 async def create_topic(session: AsyncSession, actor: Actor, form: TopicCreate) -> Topic:
-    """Add a topic; raises SlugTaken."""
+    """Add a topic; raises SlugTaken and TopicTooDeep."""
+    await _lock_tree(session)
     parent = await _parent(session, form.parent)
+    if parent is not None:
+        await _require_depth(session, parent.id, 1)
     topic = Topic(
         **form.model_dump(exclude={"parent"}),
         parent_id=parent.id if parent else None,
@@ -97,16 +134,13 @@ async def update_topic(
     if_match: str,
 ) -> Topic:
     """Change a topic or move it; a topic cannot move below itself."""
-    topic = await get_topic(session, slug, lock=True)
-    require_version(if_match, topic.version)
     changes = form.changes()
     if "parent" in changes:
-        parent = await _parent(session, changes.pop("parent"))
-        if parent is not None:
-            above = (await session.scalars(ancestors(parent.id))).all()
-            if topic.id in above or len(above) >= MAX_DEPTH:
-                raise Unprocessable("A topic cannot be below itself", loc=("body", "parent"))
-        topic.parent_id = parent.id if parent else None
+        await _lock_tree(session)
+    topic = await get_topic(session, slug, lock=True)
+    require_version(if_match, topic.version)
+    if "parent" in changes:
+        await _move(session, topic, changes.pop("parent"))
     for name, value in changes.items():
         setattr(topic, name, value)
     if "overview" in changes:
@@ -115,6 +149,29 @@ async def update_topic(
     await _flush_topic(session)
     record(session, "topic.updated", actor_id=actor.id, subject_id=topic.id, slug=topic.slug)
     return topic
+
+
+async def _lock_tree(session: AsyncSession) -> None:
+    """One change of the tree's shape at a time: two moves at once could close a circle."""
+    await session.execute(select(func.pg_advisory_xact_lock(TREE_LOCK)))
+
+
+async def _move(session: AsyncSession, topic: Topic, slug: str | None) -> None:
+    parent = await _parent(session, slug)
+    if parent is not None:
+        below = await session.execute(select(subtree_with_depth(topic.id)))
+        depths: dict[UUID, int] = {row.id: row.depth for row in below}
+        if parent.id in depths:
+            raise Unprocessable("A topic cannot be below itself", loc=("body", "parent"))
+        await _require_depth(session, parent.id, 1 + max(depths.values()))
+    topic.parent_id = parent.id if parent else None
+
+
+async def _require_depth(session: AsyncSession, parent_id: UUID, levels: int) -> None:
+    """Raise TopicTooDeep unless so many levels fit below the parent."""
+    above = len((await session.scalars(ancestors(parent_id))).all())
+    if above + levels > MAX_DEPTH:
+        raise TopicTooDeep(f"At most {MAX_DEPTH} levels", loc=("body", "parent"))
 
 
 async def _parent(session: AsyncSession, slug: str | None) -> Topic | None:

@@ -44,7 +44,9 @@ class MeRead(ReadModel):
     role: Role
     email: str | None = Field(max_length=254)
     email_verified: bool
-    scopes: list[str] = Field(max_length=50, description="What this request's token may do.")
+    scopes: list[Annotated[str, Field(max_length=60)]] = Field(
+        max_length=50, description="What this request's token may do."
+    )
     version: Version
     created_at: Moment
 
@@ -53,7 +55,7 @@ class MeUpdate(PatchModel):
     """What people change of their own profile."""
 
     display_name: DisplayName = UNSET
-    bio: Bio = UNSET
+    bio: Annotated[Bio, Field(examples=["Learns backend development."])] = UNSET
 
 
 class AccountRead(ReadModel):

@@ -1,0 +1,262 @@
+"""The walk: every route as everybody, held against access.py.
+
+A route needs one entry in CALLS: method, path and body. The names in braces are of the world that
+`world` builds.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from backend_hub.access import ACCESS, Audience
+from backend_hub.users.models import Role
+from tests.conftest import TestDatabase, http_client
+from tests.contributions.team import Team, proposal_of
+from tests.hub import PASSWORD, Hub, Person, answered, link, question
+
+Call = tuple[str, str, Any]
+
+CALLS: dict[str, Call] = {
+    "live": ("GET", "/health/live", None),
+    "ready": ("GET", "/health/ready", None),
+    "read_jwks": ("GET", "/.well-known/jwks.json", None),
+    "register": (
+        "POST",
+        "/auth/register",
+        {"username": "newcomer", "email": "new@example.org", "password": PASSWORD},
+    ),
+    "issue_token": ("FORM", "/auth/token", {"username": "the-author", "password": PASSWORD}),
+    "sign_out": ("POST", "/auth/sign-out", None),
+    "read_me": ("GET", "/users/me", None),
+    "update_me": ("PATCH", "/users/me", {"bio": "Me."}),
+    "read_user": ("GET", "/users/the-author", None),
+    "list_posts_by": ("GET", "/users/the-author/posts", None),
+    "list_accounts": ("GET", "/accounts", None),
+    "read_account": ("GET", "/accounts/{author}", None),
+    "update_account": ("PATCH", "/accounts/{author}", {"role": "reviewer"}),
+    "list_topics": ("GET", "/topics", None),
+    "create_topic": ("POST", "/topics", {"slug": "caches", "name": "Caches"}),
+    "read_topic": ("GET", "/topics/databases", None),
+    "update_topic": ("PATCH", "/topics/databases", {"name": "Storage"}),
+    "delete_topic": ("DELETE", "/topics/empty", None),
+    "add_maintainer": ("PUT", "/topics/databases/maintainers/the-author", None),
+    "remove_maintainer": ("DELETE", "/topics/databases/maintainers/the-author", None),
+    "list_tags": ("GET", "/tags", None),
+    "read_tag": ("GET", "/tags/sql", None),
+    "update_tag": ("PATCH", "/tags/sql", {"description": "A language."}),
+    "read_post": ("GET", "/posts/{resource}", None),
+    "vote": ("PUT", "/posts/{others}/vote", {"value": 1}),
+    "add_bookmark": ("PUT", "/posts/{resource}/bookmark", None),
+    "remove_bookmark": ("DELETE", "/posts/{resource}/bookmark", None),
+    "list_bookmarks": ("GET", "/bookmarks", None),
+    "list_comments": ("GET", "/posts/{resource}/comments", None),
+    "create_comment": ("POST", "/posts/{resource}/comments", {"body": "Good."}),
+    "read_comment": ("GET", "/comments/{comment}", None),
+    "update_comment": ("PATCH", "/comments/{comment}", {"body": "Better."}),
+    "delete_comment": ("DELETE", "/comments/{comment}", None),
+    "list_revisions": ("GET", "/posts/{resource}/revisions", None),
+    "read_revision": ("GET", "/posts/{resource}/revisions/1", None),
+    "diff_revisions": ("GET", "/posts/{resource}/diff?from=1&to=1", None),
+    "list_contributors": ("GET", "/posts/{resource}/contributors", None),
+    "list_events": ("GET", "/events", None),
+    "list_resources": ("GET", "/resources", None),
+    "add_resource": ("POST", "/resources", link("Another guide")),
+    "read_resource": ("GET", "/resources/{resource}", None),
+    "edit_resource": ("PATCH", "/resources/{resource}", {"title": "Another title"}),
+    "delete_resource": ("DELETE", "/resources/{resource}", None),
+    "restore_resource": ("POST", "/resources/{deleted}/restore", None),
+    "restore_resource_revision": ("POST", "/resources/{resource}/revisions/1/restore", None),
+    "list_questions": ("GET", "/questions", None),
+    "ask_question": ("POST", "/questions", question("How do I begin?")),
+    "similar_questions": ("GET", "/questions/similar?title=index", None),
+    "read_question": ("GET", "/questions/{question}", None),
+    "edit_question": ("PATCH", "/questions/{question}", {"title": "Another title"}),
+    "delete_question": ("DELETE", "/questions/{unanswered}", None),
+    "restore_question": ("POST", "/questions/{deleted_question}/restore", None),
+    "restore_question_revision": ("POST", "/questions/{question}/revisions/1/restore", None),
+    "list_related_resources": ("GET", "/questions/{question}/related-resources", None),
+    "accept_answer": ("PUT", "/questions/{question}/accepted-answer", {"answer_id": "{answer}"}),
+    "unaccept_answer": ("DELETE", "/questions/{solved}/accepted-answer", None),
+    "close_question": ("POST", "/questions/{question}/close", {"reason": "off_topic"}),
+    "reopen_question": ("POST", "/questions/{closed}/reopen", None),
+    "list_answers": ("GET", "/questions/{question}/answers", None),
+    "create_answer": ("POST", "/questions/{question}/answers", {"body": "So."}),
+    "read_answer": ("GET", "/answers/{answer}", None),
+    "edit_answer": ("PATCH", "/answers/{answer}", {"body": "Thus."}),
+    "delete_answer": ("DELETE", "/answers/{answer}", None),
+    "restore_answer": ("POST", "/answers/{deleted_answer}/restore", None),
+    "restore_answer_revision": ("POST", "/answers/{answer}/revisions/1/restore", None),
+    "list_contributions": ("GET", "/contributions", None),
+    "create_contribution": ("POST", "/contributions", proposal_of()),
+    "read_contribution": ("GET", "{submitted}", None),
+    "edit_contribution": ("PATCH", "{submitted}", {"title": "Another title"}),
+    "diff_contribution": ("GET", "{submitted}/diff", None),
+    "submit_contribution": ("POST", "{draft}/submit", None),
+    "withdraw_contribution": ("POST", "{submitted}/withdraw", None),
+    "review_contribution": ("POST", "{submitted}/reviews", {"decision": "approve", "body": ""}),
+    "list_reviews": ("GET", "{approved}/reviews", None),
+    "read_review": ("GET", "{approved}/reviews/{review}", None),
+    "merge_contribution": ("POST", "{approved}/merge", None),
+    "search": ("GET", "/search?q=guide", None),
+}
+
+SIGNED_IN: tuple[str, ...] = ("author", "member", "reviewer", "moderator", "admin")
+AUDIENCES: dict[Audience, set[str]] = {
+    "anyone": {"anonymous", *SIGNED_IN},
+    "member": set(SIGNED_IN),
+    "author": {"author", "moderator", "admin"},
+    "reviewer": {"reviewer", "moderator", "admin"},
+    "moderator": {"moderator", "admin"},
+    "admin": {"admin"},
+}
+EXCEPTIONS: dict[str, set[str]] = {
+    # operationId: who passes, where the audience alone does not say it
+    "update_me": set(SIGNED_IN),  # each is the author of their own profile
+    "edit_resource": {"author", "reviewer", "moderator", "admin"},
+    "restore_resource_revision": {"author", "reviewer", "moderator", "admin"},
+    # the asker alone knows what helped
+    "accept_answer": {"author"},
+    "unaccept_answer": {"author"},
+    # a proposal stays its proposer's
+    "edit_contribution": {"author"},
+    "submit_contribution": {"author"},
+    "withdraw_contribution": {"author"},
+}
+
+
+@dataclass
+class World:
+    people: dict[str, Person]
+    names: dict[str, str] = field(default_factory=dict)
+
+
+@pytest.fixture(scope="module")
+async def built(
+    app: FastAPI, test_database: TestDatabase
+) -> AsyncIterator[tuple[AsyncConnection, World]]:
+    async with test_database.engine.connect() as connection, http_client(app) as client:
+        transaction = await connection.begin()
+        test_database.connection = connection
+        yield connection, await build(Hub(client, test_database))
+        await transaction.rollback()
+
+
+@pytest.fixture
+async def world(
+    built: tuple[AsyncConnection, World], test_database: TestDatabase
+) -> AsyncIterator[World]:
+    """The world, as it was before each test."""
+    test_database.connection, world = built
+    savepoint = await test_database.connection.begin_nested()
+    yield world
+    await savepoint.rollback()
+
+
+async def build(hub: Hub) -> World:
+    """Everybody, and one of everything, written by `author`."""
+    people = {"anonymous": hub.visitor}
+    for name in SIGNED_IN:
+        role = Role(name) if name in set(Role) else Role.member
+        people[name] = await hub.person(f"the-{name}", role)
+    author, admin = people["author"], people["admin"]
+    for slug in ("databases", "empty"):
+        await admin.create("/topics", {"slug": slug, "name": slug})
+    form = link(topic="databases", tags=["sql"])
+    resource = await author.create("/resources", form)
+    comment = await author.create(f"/posts/{resource['id']}/comments", {"body": "Mine."})
+    deleted = await author.create("/resources", link("A deleted guide"))
+    await author.delete(f"/resources/{deleted['id']}")
+    someone = await hub.person("someone-else")
+    others = await someone.create("/resources", link("By somebody else"))
+    names = {"resource": resource["id"], "comment": comment["id"], "deleted": deleted["id"]}
+    names |= {"others": others["id"], "author": author.id}
+    names |= await build_questions(author)
+    names |= await build_contributions(author, await hub.person("a-reviewer", Role.reviewer))
+    return World(people, names)
+
+
+async def build_questions(author: Person) -> dict[str, str]:
+    """Questions of the author, answered by the author."""
+    asked, (answer, deleted_answer) = await answered(author, author, author)
+    await author.delete(f"/answers/{deleted_answer}")
+    solved, (solution,) = await answered(author, author, title="A solved one")
+    path = f"/questions/{solved}/accepted-answer"
+    accepted = await author.put(path, {"answer_id": solution}, headers={"If-Match": "*"})
+    assert accepted.status_code == 200, accepted.text
+    unanswered, _ = await answered(author, title="One without an answer")
+    deleted, _ = await answered(author, title="A deleted one")
+    await author.delete(f"/questions/{deleted}")
+    closed, _ = await answered(author, title="A closed one")
+    await author.post(f"/questions/{closed}/close", {"reason": "off_topic"})
+    return {
+        "question": asked,
+        "answer": answer,
+        "deleted_answer": deleted_answer,
+        "solved": solved,
+        "unanswered": unanswered,
+        "deleted_question": deleted,
+        "closed": closed,
+    }
+
+
+async def build_contributions(author: Person, reviewer: Person) -> dict[str, str]:
+    """Proposals of the author, as paths; one is approved."""
+    team = Team(author, reviewer)
+    paths = {}
+    for state in ("draft", "submitted", "approved"):
+        paths[state] = await team.propose(proposal=link(f"To be {state}"))
+        await team.bring(paths[state], state)
+    reviews = await author.read(f"{paths['approved']}/reviews")
+    return {**paths, "review": reviews["items"][0]["id"]}
+
+
+async def send(person: Person, call: Call, names: dict[str, str]) -> int:
+    method, path, body = call
+    if method == "FORM":
+        answer = await person.request("POST", path.format_map(names), data=body)
+        return answer.status_code
+    headers = {"If-Match": "*"} if method != "GET" else {}
+    if isinstance(body, dict):
+        body = {key: names.get(str(value).strip("{}"), value) for key, value in body.items()}
+    answer = await person.request(method, path.format_map(names), json=body, headers=headers)
+    assert answer.status_code < 500, answer.text
+    return answer.status_code
+
+
+def passes(name: str, who: str) -> bool:
+    return who in EXCEPTIONS.get(name, AUDIENCES[ACCESS[name].audience])
+
+
+def test_every_route_is_walked() -> None:
+    assert set(CALLS) == set(ACCESS)
+
+
+@pytest.mark.parametrize("name", sorted(ACCESS))
+async def test_who_may(world: World, name: str) -> None:
+    # Those who are refused go first: they find everything as it was.
+    order = sorted(world.people, key=lambda who: passes(name, who))
+    for who in order:
+        status = await send(world.people[who], CALLS[name], world.names)
+        if passes(name, who):
+            gone = status == 404 and who != next(w for w in order if passes(name, w))
+            assert status < 300 or status in {409, 412, 422} or gone, (who, status)
+        elif who == "anonymous":
+            assert status == 401, who
+        else:
+            assert status in {403, 404}, (who, status)
+
+
+@pytest.mark.parametrize("name", sorted(name for name, rule in ACCESS.items() if rule.scope))
+async def test_a_token_without_the_scope_is_refused(world: World, name: str) -> None:
+    scope = "users:write" if ACCESS[name].scope != "users:write" else "posts:write"
+    form = {"username": "the-admin", "password": PASSWORD, "scope": scope}
+    answer = await world.people["anonymous"].request("POST", "/auth/token", data=form)
+    token = answer.json()["access_token"]
+    narrow = Person(world.people["admin"].client, headers={"Authorization": f"Bearer {token}"})
+    assert await send(narrow, CALLS[name], world.names) == 403
+    twin = "admin" if passes(name, "admin") else "author"
+    assert await send(world.people[twin], CALLS[name], world.names) not in {401, 403}
