@@ -26,6 +26,7 @@ from backend_hub.http.context import RequestContextMiddleware
 from backend_hub.http.etag import ETagMiddleware
 from backend_hub.http.head import HeadMiddleware
 from backend_hub.http.hosts import HostMiddleware
+from backend_hub.http.metrics import MetricsMiddleware, leave, watch_pool
 from backend_hub.http.openapi import build_openapi
 from backend_hub.http.plain_errors import PlainErrorMiddleware
 from backend_hub.http.rate_limits import RateLimitMiddleware
@@ -89,6 +90,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with database.transaction() as session:
         keys = await load_key_ring(session, settings.secret_key.get_secret_value())
     app.state.tokens = TokenService(keys, settings.issuer)
+    if settings.metrics_token.get_secret_value():
+        watch_pool(database)
     purge = asyncio.create_task(_purge_expired(database))
     try:
         yield
@@ -98,6 +101,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
             await purge
         if given is None:  # whoever handed one over closes it
             await database.dispose()
+        leave()
 
 
 def _layers(settings: Settings) -> list[Middleware]:
@@ -106,8 +110,10 @@ def _layers(settings: Settings) -> list[Middleware]:
     Problems are answered twice: inside the rate limits, so that a 500 and a 503 tell of them and
     of CORS too, and outside, for the refusals of those two layers.
     """
+    token = settings.metrics_token.get_secret_value()
     return [
         Middleware(RequestContextMiddleware),
+        *([Middleware(MetricsMiddleware, token=token)] if token else []),
         Middleware(SecurityHeadersMiddleware, https=settings.issuer.startswith("https://")),
         Middleware(PlainErrorMiddleware),
         Middleware(problems.ProblemMiddleware),

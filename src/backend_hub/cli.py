@@ -6,8 +6,6 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -26,20 +24,19 @@ from backend_hub.app import create_app
 from backend_hub.auth.schemas import NewAccount
 from backend_hub.auth.service import make_admin
 from backend_hub.backup import count_tables, major_version, read_backup, write_backup
-from backend_hub.db import Database
 from backend_hub.doctor import examine
-from backend_hub.embedded import embedded_postgres
 from backend_hub.errors import ConfigurationError, HubError
+from backend_hub.http.metrics import shared_metrics
 from backend_hub.http.schemas import DEFAULT_LICENSE
 from backend_hub.imports.accounts import DEMO_PASSWORD, seed_demo
 from backend_hub.imports.awesome_import import ImportReport, import_awesome, read_list
 from backend_hub.imports.catalogue import seed_catalogue
 from backend_hub.logs import configure_logging
+from backend_hub.running import migrated_database, running_database, with_session
 from backend_hub.settings import (
     LOOPBACK,
     Settings,
     load_settings,
-    prepare_data_dir,
     settings_page,
     without_password,
 )
@@ -59,53 +56,6 @@ app.add_typer(importer, name="import")
 
 Host = Annotated[str, typer.Option(help="Address to listen on; development: loopback only.")]
 Port = Annotated[int, typer.Option(min=1, max=65_535, help="Port to listen on.")]
-
-
-@contextmanager
-def running_database(settings: Settings) -> Iterator[str]:
-    """The URL of the database; the embedded PostgreSQL runs for the time of the block."""
-    if not settings.embedded:
-        yield settings.database_url
-        return
-    with embedded_postgres(prepare_data_dir(settings)) as server:
-        yield server.url
-
-
-@contextmanager
-def migrated_database(settings: Settings, *, migrate: bool | None = None) -> Iterator[str]:
-    """`running_database` at this version's schema.
-
-    The embedded one is migrated without asking; another one is only when `migrate` says so, and
-    else refused with ConfigurationError while it is behind.
-    """
-    with running_database(settings) as url:
-        if settings.embedded if migrate is None else migrate:
-            migrations.upgrade(url)
-        elif (here := with_session(settings, url, migrations.current)) != migrations.head():
-            raise ConfigurationError(
-                f"The database is at {here or 'nothing'}, this version needs "
-                f"{migrations.head()}: run `backend-hub migrate`"
-            )
-        yield url
-
-
-def with_session(settings: Settings, url: str, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
-    """Run `work(session)` in one transaction."""
-
-    async def run() -> T:
-        async with opened(settings, url) as database, database.transaction() as session:
-            return await work(session)
-
-    return asyncio.run(run())
-
-
-@asynccontextmanager
-async def opened(settings: Settings, url: str) -> AsyncIterator[Database]:
-    database = Database(settings, url)
-    try:
-        yield database
-    finally:
-        await database.dispose()
 
 
 def prepared(**overrides: object) -> Settings:
@@ -146,7 +96,8 @@ def serve(
             run_seed(settings, url)
         os.environ |= {"HUB_DATABASE_URL": url, "HUB_PUBLIC_URL": settings.public_url}
         announce(settings, url)
-        run_server(settings, host, port, workers, reload)
+        with shared_metrics(workers):
+            run_server(settings, host, port, workers, reload)
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:

@@ -48,11 +48,13 @@ class RequestContextMiddleware:
             await self.app(scope, receive, identify)
         finally:
             route = scope.get("route")
+            actor = scope["state"].get("actor")
             log.info(
                 "request",
                 method=scope["method"],
                 path=scope["path"],
                 route=getattr(route, "path", None),
+                actor=str(actor.id) if actor else None,
                 status=status,
                 milliseconds=round((time.perf_counter() - started) * 1000, 1),
             )
