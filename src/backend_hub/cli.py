@@ -54,6 +54,9 @@ app = typer.Typer(
 importer = typer.Typer(help="Bring in content from elsewhere.", no_args_is_help=True)
 app.add_typer(importer, name="import")
 
+WORKER_START_WITHIN = 60
+"""Seconds; uvicorn kills a worker that does not answer by then, and five are too few for a busy
+machine: it would kill every new one while it imports."""
 Host = Annotated[str, typer.Option(help="Address to listen on; development: loopback only.")]
 Port = Annotated[int, typer.Option(min=1, max=65_535, help="Port to listen on.")]
 
@@ -132,6 +135,7 @@ def run_server(settings: Settings, host: str, port: int, workers: int, reload: b
         server_header=False,
         forwarded_allow_ips=settings.forwarded_allow_ips,
         timeout_graceful_shutdown=settings.shutdown_grace,
+        timeout_worker_healthcheck=WORKER_START_WITHIN,
     )
 
 

@@ -40,7 +40,9 @@ def database_server(program: Program) -> embedded.Server:
 
 
 def database_url(program: Program) -> str:
-    return program.environment.get("HUB_DATABASE_URL") or database_server(program).url
+    place = (program.folder / ".hub/postgres").resolve()
+    embedded_url = f"postgresql+asyncpg://postgres@/postgres?host={place}"
+    return program.environment.get("HUB_DATABASE_URL") or embedded_url
 
 
 async def people(program: Program, count: int, role: Role = Role.member) -> list[Headers]:

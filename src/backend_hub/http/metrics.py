@@ -30,6 +30,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend_hub.db import Database
+from backend_hub.http.context import route_template
 from backend_hub.http.problems import problem_response
 
 PATH = "/metrics"
@@ -83,7 +84,7 @@ class MetricsMiddleware:
         finally:
             IN_PROGRESS.dec()
             method = scope["method"] if scope["method"] in METHODS else "other"
-            route = getattr(scope.get("route"), "path", "none")
+            route = route_template(scope) or "none"
             REQUESTS.labels(method, route, status).inc()
             DURATION.labels(method, route).observe(time.perf_counter() - began)
 
