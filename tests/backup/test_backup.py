@@ -91,7 +91,7 @@ async def test_a_backup_under_load_is_one_moment_and_a_quiet_one_is_row_for_row(
     replayed = await retry(quiet, owner, key)
     assert (replayed.status_code, replayed.json()["id"]) == (201, asked), replayed.text
     assert replayed.headers["Idempotency-Replayed"] == "true"
-    fresh = await retry(quiet, owner, "a key of its own")
+    fresh = await retry(quiet, owner, "a-new-key")
     assert fresh.status_code == 201, "sequences go on where they were"
 
 
