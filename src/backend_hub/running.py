@@ -34,7 +34,7 @@ def migrated_database(settings: Settings, *, migrate: bool | None = None) -> Ite
     with running_database(settings) as url:
         if settings.embedded if migrate is None else migrate:
             migrations.upgrade(url)
-        elif (here := with_session(settings, url, migrations.current)) != migrations.head():
+        elif migrations.is_behind(here := with_session(settings, url, migrations.current)):
             raise ConfigurationError(
                 f"The database is at {here or 'nothing'}, this version needs "
                 f"{migrations.head()}: run `backend-hub migrate`"

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from sqlalchemy import make_url
 
+from backend_hub import embedded
 from backend_hub.backup import connection_environment, find_programs
 from backend_hub.errors import ConfigurationError
 from tests.faults.conftest import Programs, programs, scratch
@@ -79,7 +80,8 @@ async def test_a_backup_under_load_is_one_moment_and_a_quiet_one_is_row_for_row(
     for target, file in ((busy, busy_file), (quiet, quiet_file)):
         done = await asyncio.to_thread(target.run, "restore", str(file))
         assert done.returncode == 0, done.stderr
-        await asyncio.to_thread(target.start, "--no-seed")
+    await asyncio.to_thread(embedded.start, busy.folder / ".hub")
+    await asyncio.to_thread(quiet.start, "--no-seed")
     assert await checksums(quiet) == await checksums(source)
 
     held = await questions_and_what_came_with_them(busy)

@@ -72,3 +72,20 @@ async def test_a_migration_waits_out_a_long_read_and_stops_nobody(
     await reader.close()
     await visitor.close()
     print(f"the slowest read behind the migration took {slowest:.2f} s")
+
+
+async def test_the_old_version_starts_on_a_newer_schema_and_not_on_an_older_one(
+    programs: Programs, database_url: str
+) -> None:
+    url = await make_database(database_url, "hub_of_a_newer_version")
+    program = programs(HUB_DATABASE_URL=url)
+    refused = await asyncio.to_thread(program.run, "serve", "--port", str(program.port))
+    assert refused.returncode == 1
+    assert "backend-hub migrate" in refused.stderr, refused.stderr
+    await asyncio.to_thread(migrate.upgrade, url)
+    connection = await asyncpg.connect(url.replace("+asyncpg", ""))
+    await connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    await connection.close()
+    await asyncio.to_thread(program.start, "--no-seed")
+    down = await asyncio.to_thread(program.run, "migrate")
+    assert (down.returncode, len(down.stderr.strip().splitlines())) == (1, 1), down.stderr
