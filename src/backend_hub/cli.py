@@ -14,7 +14,6 @@ import typer
 import uvicorn
 from pydantic import ValidationError
 from rich.console import Console
-from rich.panel import Panel
 from rich.progress import Progress
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
@@ -28,9 +27,9 @@ from backend_hub.doctor import examine
 from backend_hub.errors import ConfigurationError, HubError
 from backend_hub.http.metrics import shared_metrics
 from backend_hub.http.schemas import DEFAULT_LICENSE
-from backend_hub.imports.accounts import DEMO_PASSWORD, seed_demo
 from backend_hub.imports.awesome_import import ImportReport, import_awesome, read_list
 from backend_hub.imports.catalogue import seed_catalogue
+from backend_hub.imports.demo import DEMO_PASSWORD, seed_demo
 from backend_hub.logs import configure_logging
 from backend_hub.running import migrated_database, running_database, with_session
 from backend_hub.settings import (
@@ -142,15 +141,17 @@ def run_server(settings: Settings, host: str, port: int, workers: int, reload: b
 def announce(settings: Settings, url: str) -> None:
     """Where to look, and in development how to sign in."""
     base = settings.issuer
+    where = f"embedded, in {settings.data_dir.absolute()}" if settings.embedded else url
     lines = [
-        f"Site       {base}/",
-        f"Swagger UI {base}/docs",
-        f"ReDoc      {base}/redoc",
-        f"Database   {without_password(url)}",
+        f"{settings.name}",
+        f"  Site        {base}/",
+        f"  Swagger UI  {base}/docs",
+        f"  ReDoc       {base}/redoc",
+        f"  Database    {without_password(where)}",
     ]
     if settings.development:
-        lines += ["", f"Sign in    demo or demo-admin, password {DEMO_PASSWORD}"]
-    out.print(Panel("\n".join(lines), title=settings.name, expand=False), soft_wrap=True)
+        lines.append(f"  Sign in     demo or demo-admin, password {DEMO_PASSWORD}")
+    out.print("\n".join(lines), soft_wrap=True, highlight=False)
 
 
 @app.command()
@@ -181,11 +182,12 @@ def run_seed(settings: Settings, url: str) -> None:
         bar = bars.add_task("Catalogue", total=None)
 
         async def work(session: Any) -> Any:
-            if settings.development:
-                await seed_demo(session)
-            return await seed_catalogue(
+            report = await seed_catalogue(
                 session, progress=lambda done, total: bars.update(bar, completed=done, total=total)
             )
+            if settings.development:
+                await seed_demo(session)
+            return report
 
         report = with_session(settings, url, work)
     out.print(

@@ -339,11 +339,12 @@ def test_the_context_manager_stops_what_it_started_even_after_an_error(data_dir:
     assert running(data_dir) is None
 
 
-def test_the_context_manager_leaves_a_shared_server_running(data_dir: Path) -> None:
-    first = quick(data_dir)
-    with embedded_postgres(data_dir) as second:
-        assert second.pid == first.pid
-    assert running(data_dir) is not None
+def test_of_two_hubs_on_one_folder_the_last_to_leave_stops_the_server(data_dir: Path) -> None:
+    with embedded_postgres(data_dir, durable=False) as first:
+        with embedded_postgres(data_dir) as second:
+            assert second.pid == first.pid
+        assert running(data_dir) is not None
+    assert running(data_dir) is None
 
 
 def test_a_missing_extra_names_both_ways_on(

@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import func, select
 
 from backend_hub.errors import ConfigurationError
-from backend_hub.imports.accounts import DEMO_ACCOUNTS, DEMO_PASSWORD, HUB_USERNAME, seed_demo
+from backend_hub.imports.accounts import HUB_USERNAME
 from backend_hub.imports.catalogue import SeedReport, seed_catalogue
 from backend_hub.imports.catalogue_files import CATALOGUE, read_catalogue
+from backend_hub.imports.demo import DEMO_ACCOUNTS, DEMO_PASSWORD, seed_demo
 from backend_hub.tables import metadata
 from backend_hub.users.models import Role
 from tests.hub import Hub, link

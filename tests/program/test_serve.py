@@ -7,7 +7,7 @@ import socket
 import httpx
 import pytest
 
-from backend_hub.imports.accounts import DEMO_PASSWORD
+from backend_hub.imports.demo import DEMO_PASSWORD
 from tests.hub import link
 from tests.program.conftest import Program
 

@@ -13,6 +13,7 @@ from backend_hub.http.schemas import (
     License,
     Markdown,
     Moment,
+    NotBoolean,
     PatchModel,
     ReadModel,
     Slug,
@@ -63,7 +64,7 @@ class ContributionCreate(TextContent):
         None
     )
     base_revision: Annotated[
-        RevisionNumber | None,
+        Annotated[RevisionNumber, NotBoolean] | None,
         Field(description="The resource's revision that you read; null takes the latest."),
     ] = None
     proposal: Annotated[
@@ -91,7 +92,7 @@ class ContributionUpdate(PatchModel):
     language: Language = UNSET
     license: License = UNSET
     base_revision: Annotated[
-        RevisionNumber,
+        Annotated[RevisionNumber, NotBoolean],
         Field(description="Of the resource; needs the `proposal` that is based on it."),
     ] = UNSET
     proposal: Annotated[ResourceContent, Field(description="Replaces the whole proposal.")] = UNSET

@@ -12,7 +12,18 @@ from fastapi.routing import iter_route_contexts
 from backend_hub.http.cursors import encode_cursor
 from backend_hub.http.openapi_schemas import PREFIX
 
-EXAMPLE_ID = "01990000-0000-7000-8000-000000000001"
+EXAMPLE_IDS = {
+    name: f"01990000-0000-7000-8000-00000000000{number}"
+    for number, name in enumerate(
+        [
+            *("resource_id", "question_id", "answer_id", "comment_id", "contribution_id"),
+            *("review_id", "user_id", "post_id", "id"),
+        ],
+        start=1,
+    )
+}
+"""By the name of a parameter; a development hub has these things (imports/demo.py)."""
+EXAMPLE_IDS["duplicate_of_id"] = EXAMPLE_IDS["post_id"]
 BY_NAME: dict[str, Any] = {
     "If-Match": "*",
     "Idempotency-Key": "5f0c1d7e-1b1f-4a57-9d0c-3f1c5f1f7a10",
@@ -25,8 +36,7 @@ BY_NAME: dict[str, Any] = {
     "username": "demo",
     "language": "en",
     "number": 1,
-    "limit": 20,
-    "cursor": encode_cursor("newest", [EXAMPLE_ID]),
+    "cursor": encode_cursor("newest", [EXAMPLE_IDS["id"]]),
     "after": encode_cursor("log", [0, 0]),
     "q": "index",
     "prefix": "py",
@@ -96,9 +106,11 @@ def _derived(name: str, schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
         if option.get("type") != "null":
             return _value(name, option, schemas)
     if schema.get("format") == "uuid":
-        return EXAMPLE_ID
+        return EXAMPLE_IDS.get(name, EXAMPLE_IDS["id"])
     if "enum" in schema or "const" in schema:
         return [*schema.get("enum", []), schema.get("const")][0]
+    if name == "limit":
+        return schema["default"]
     if name in BY_NAME:
         return BY_NAME[name]
     if "default" in schema:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from backend_hub.http.cursors import BIGINT_MAX
 
@@ -67,11 +67,14 @@ def _texts(data: Any, depth: int = 0) -> Iterator[str]:
             yield from _texts(value, depth + 1)
 
 
-def _not_blank(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be blank")
-    return text
+def _no_boolean(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
 
+
+NotBoolean = BeforeValidator(_no_boolean)
+"""For whole numbers in bodies: JSON's true is not 1, and 1.0 is."""
 
 Id = Annotated[UUID, Field(description="UUIDv7.")]
 Count = Annotated[int, Field(ge=0, le=BIGINT_MAX)]
@@ -85,8 +88,13 @@ Title = Annotated[
 ]
 Markdown = Annotated[
     str,
-    Field(min_length=1, max_length=60_000, description="Markdown (CommonMark), under 64 kB."),
-    AfterValidator(lambda text: _small(_not_blank(text))),
+    Field(
+        min_length=1,
+        max_length=60_000,
+        pattern=r"\S",
+        description="Markdown (CommonMark), under 64 kB.",
+    ),
+    AfterValidator(lambda text: _small(text)),
 ]
 Html = Annotated[
     str, Field(max_length=1_000_000, description="Rendered from the Markdown, and sanitised.")

@@ -1,4 +1,4 @@
-"""The accounts that the hub makes by itself: the catalogue's author, and those of a demo."""
+"""The account that the hub makes by itself: the author of the catalogue and of imports."""
 
 from uuid import UUID
 
@@ -6,14 +6,11 @@ from sqlalchemy import func
 from sqlmodel import select
 
 from backend_hub.auth.actor import Actor
-from backend_hub.auth.passwords import hash_password
 from backend_hub.db import AsyncSession
 from backend_hub.events.service import record
 from backend_hub.users.models import Role, User
 
 HUB_USERNAME = "backend-hub"
-DEMO_PASSWORD = "learn-backends-together"  # noqa: S105 - public on purpose, development only
-DEMO_ACCOUNTS = {"demo": Role.member, "demo-admin": Role.admin}
 
 
 async def find_account(session: AsyncSession, username: str) -> User | None:
@@ -30,25 +27,11 @@ async def hub_account(session: AsyncSession) -> User:
             display_name="Backend Hub",
             bio="Adds what the hub ships with, and the lists that its admins import.",
         )
-        await _add(session, account)
+        await add_account(session, account)
     return account
 
 
-async def seed_demo(session: AsyncSession) -> None:
-    """Make the accounts of development mode, unless they exist; never call it in production."""
-    for username, role in DEMO_ACCOUNTS.items():
-        if await find_account(session, username) is None:
-            account = User(
-                username=username,
-                display_name=username,
-                email=f"{username}@example.org",
-                password_hash=await hash_password(DEMO_PASSWORD),
-                role=role,
-            )
-            await _add(session, account)
-
-
-async def _add(session: AsyncSession, account: User) -> None:
+async def add_account(session: AsyncSession, account: User) -> None:
     session.add(account)
     await session.flush()
     record(session, "user.registered", actor_id=account.id, subject_id=account.id)

@@ -97,14 +97,18 @@ async def create_post(
     kind: PostKind,
     content: TextContent,
     *,
+    post_id: UUID | None = None,
     summary: str = "",
     credit: Credit | None = None,
     **columns: Any,
 ) -> Post:
-    """Write a post and its first revision; the caller adds the row of its kind."""
+    """Write a post and its first revision; the caller adds the row of its kind.
+
+    Only the examples of a development hub choose their `post_id`.
+    """
     credit = credit or Credit(editor_id=author_id)
     post = Post(
-        id=new_id(),
+        id=post_id or new_id(),
         kind=kind,
         author_id=author_id,
         body="",

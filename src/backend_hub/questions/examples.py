@@ -2,6 +2,8 @@
 
 from fastapi.openapi.models import Example
 
+from backend_hub.http.openapi_examples import EXAMPLE_IDS
+
 ASK_EXAMPLES: dict[str, Example] = {
     "question": {
         "summary": "A question",
@@ -45,7 +47,7 @@ CLOSE_EXAMPLES: dict[str, Example] = {
         "summary": "It was asked before",
         "value": {
             "reason": "duplicate",
-            "duplicate_of_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+            "duplicate_of_id": EXAMPLE_IDS["duplicate_of_id"],
         },
     },
 }
@@ -53,6 +55,6 @@ CLOSE_EXAMPLES: dict[str, Example] = {
 ACCEPT_EXAMPLES: dict[str, Example] = {
     "accept": {
         "summary": "This one solved it",
-        "value": {"answer_id": "01890a5d-ac96-774b-bcce-b302099a8057"},
+        "value": {"answer_id": EXAMPLE_IDS["answer_id"]},
     },
 }

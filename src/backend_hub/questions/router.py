@@ -101,7 +101,7 @@ async def similar_questions(
     return await similar.similar_questions(session, actor, title, limit)
 
 
-@router.get("/{question_id}", summary="Read a question")
+@router.get("/{question_id:uuid}", summary="Read a question")
 async def read_question(
     question_id: UUID, session: ReadSession, actor: Viewer, response: Response
 ) -> QuestionRead:
@@ -111,7 +111,7 @@ async def read_question(
     return question
 
 
-@router.patch("/{question_id}", summary="Edit a question")
+@router.patch("/{question_id:uuid}", summary="Edit a question")
 async def edit_question(
     question_id: UUID,
     form: Annotated[QuestionUpdate, Body(openapi_examples=examples.EDIT_EXAMPLES)],
@@ -126,7 +126,7 @@ async def edit_question(
     return await queries.read_question(session, actor, question_id)
 
 
-@router.delete("/{question_id}", summary="Delete a question", status_code=204)
+@router.delete("/{question_id:uuid}", summary="Delete a question", status_code=204)
 async def delete_question(
     question_id: UUID, actor: QuestionAuthor, if_match: IfMatch, session: Session
 ) -> None:
@@ -134,7 +134,7 @@ async def delete_question(
     await service.delete_question(session, actor, question_id, if_match)
 
 
-@router.post("/{question_id}/restore", summary="Restore a question")
+@router.post("/{question_id:uuid}/restore", summary="Restore a question")
 async def restore_question(
     question_id: UUID, actor: QuestionAuthor, session: Session, response: Response
 ) -> QuestionRead:
@@ -145,7 +145,7 @@ async def restore_question(
 
 
 @router.post(
-    "/{question_id}/revisions/{number}/restore", summary="Go back to a revision of a question"
+    "/{question_id:uuid}/revisions/{number}/restore", summary="Go back to a revision of a question"
 )
 async def restore_question_revision(
     question_id: UUID,
@@ -161,7 +161,7 @@ async def restore_question_revision(
     return await queries.read_question(session, actor, question_id)
 
 
-@router.get("/{question_id}/related-resources", summary="List related resources")
+@router.get("/{question_id:uuid}/related-resources", summary="List related resources")
 async def list_related_resources(
     question_id: UUID, session: ReadSession, actor: Viewer, limit: Most = 5
 ) -> RelatedResources:
@@ -169,7 +169,7 @@ async def list_related_resources(
     return await similar.list_related_resources(session, actor, question_id, limit)
 
 
-@router.post("/{question_id}/close", summary="Close a question")
+@router.post("/{question_id:uuid}/close", summary="Close a question")
 async def close_question(
     question_id: UUID,
     form: Annotated[QuestionClose, Body(openapi_examples=examples.CLOSE_EXAMPLES)],
@@ -183,7 +183,7 @@ async def close_question(
     return await queries.read_question(session, actor, question_id)
 
 
-@router.post("/{question_id}/reopen", summary="Reopen a question")
+@router.post("/{question_id:uuid}/reopen", summary="Reopen a question")
 async def reopen_question(
     question_id: UUID, actor: QuestionAuthor, session: Session, response: Response
 ) -> QuestionRead:
@@ -193,7 +193,7 @@ async def reopen_question(
     return await queries.read_question(session, actor, question_id)
 
 
-@router.put("/{question_id}/accepted-answer", summary="Accept an answer")
+@router.put("/{question_id:uuid}/accepted-answer", summary="Accept an answer")
 async def accept_answer(
     question_id: UUID,
     form: Annotated[AnswerAcceptance, Body(openapi_examples=examples.ACCEPT_EXAMPLES)],
@@ -208,7 +208,7 @@ async def accept_answer(
     return await queries.read_question(session, actor, question_id)
 
 
-@router.delete("/{question_id}/accepted-answer", summary="Accept no answer", status_code=204)
+@router.delete("/{question_id:uuid}/accepted-answer", summary="Accept no answer", status_code=204)
 async def unaccept_answer(
     question_id: UUID, actor: QuestionAuthor, if_match: IfMatch, session: Session
 ) -> None:
@@ -216,7 +216,7 @@ async def unaccept_answer(
     await answering.unaccept_answer(session, actor, question_id, if_match)
 
 
-@router.get("/{question_id}/answers", summary="List answers")
+@router.get("/{question_id:uuid}/answers", summary="List answers")
 async def list_answers(
     question_id: UUID,
     session: ReadSession,
@@ -229,7 +229,7 @@ async def list_answers(
     return await queries.list_answers(session, actor, question_id, sort, page)
 
 
-@router.post("/{question_id}/answers", summary="Answer a question", status_code=201)
+@router.post("/{question_id:uuid}/answers", summary="Answer a question", status_code=201)
 async def create_answer(
     question_id: UUID,
     form: Annotated[AnswerCreate, Body(openapi_examples=examples.ANSWER_EXAMPLES)],

@@ -17,10 +17,10 @@ from backend_hub.posts.service import (
     create_post,
     delete_post,
     edit_post,
-    get_revision,
     lock_post,
     require_author,
     restore_post,
+    revision_content,
 )
 from backend_hub.posts.visibility import visible
 from backend_hub.questions.models import CloseReason, Question
@@ -87,7 +87,7 @@ async def edit_question(
     post = await _lock_for_edit(session, actor, post_id, if_match)
     changes = form.changes()
     summary = changes.pop("summary", "")
-    current = (await get_revision(session, post_id, post.revision)).content
+    current = await revision_content(session, post, post.revision)
     await _replace_content(session, actor, post, {**current, **changes}, summary)
     return post
 
@@ -97,7 +97,7 @@ async def restore_revision(
 ) -> Post:
     """Write the content of an earlier revision as a new one."""
     post = await _lock_for_edit(session, actor, post_id, if_match)
-    content = (await get_revision(session, post_id, number)).content
+    content = await revision_content(session, post, number)
     await _replace_content(session, actor, post, content, f"Restored revision {number}")
     return post
 

@@ -7,12 +7,12 @@ CREATE_EXAMPLES: dict[str, Example] = {
         "summary": "A link",
         "value": {
             "kind": "link",
-            "title": "The Twelve-Factor App",
-            "url": "https://12factor.net/",
+            "title": "Notes on Distributed Systems for Young Bloods",
+            "url": "https://www.somethingsimilar.com/2013/01/14/notes-on-distributed-systems-for-young-bloods/",
             "link_type": "article",
-            "body": "Twelve rules for services that are easy to **deploy**.",
+            "body": "What experience teaches about systems that **fail in part**.",
             "topic": "deployment",
-            "tags": ["deployment", "containers"],
+            "tags": ["deployment", "performance"],
             "level": "intermediate",
         },
     },
@@ -51,7 +51,7 @@ CREATE_EXAMPLES: dict[str, Example] = {
 UPDATE_EXAMPLES: dict[str, Example] = {
     "retitle": {
         "summary": "Another title",
-        "value": {"title": "The twelve-factor app", "summary": "Sentence case"},
+        "value": {"title": "Say hello to a hub", "summary": "A verb first"},
     },
     "clear_level": {"summary": "Take the level away", "value": {"level": None}},
 }

@@ -9,6 +9,7 @@ from backend_hub.http.schemas import (
     Language,
     License,
     Markdown,
+    NotBoolean,
     PatchModel,
     ReadModel,
     Slug,
@@ -44,7 +45,7 @@ ProgrammingLanguage = Annotated[
 ShortText = Annotated[str, Field(min_length=1, max_length=500, pattern=r"\S")]
 Run = Annotated[str, Field(min_length=1, max_length=2_000, description="How to run it.")]
 Output = Annotated[str, Field(max_length=20_000, description="What it prints.")]
-Hours = Annotated[int, Field(ge=1, le=2_000)]
+Hours = Annotated[int, NotBoolean, Field(ge=1, le=2_000)]
 
 
 class SourceFile(WriteModel):

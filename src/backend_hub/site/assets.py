@@ -12,6 +12,8 @@ from starlette.responses import Response
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
+from backend_hub.http.compression import GZIP_SUFFIX
+
 OURS = files("backend_hub.site") / "static"
 VENDOR = files("fastapi_offline") / "static"
 REDOC_LOGO = "https://cdn.redoc.ly/redoc/logo-mini.svg"
@@ -40,6 +42,14 @@ def _caching(scope: Scope) -> str:
 
 
 class Assets(StaticFiles):
+    def is_not_modified(self, response_headers: Headers, request_headers: Headers) -> bool:
+        """The tag of the compressed form names the same file."""
+        known = request_headers.getlist("if-none-match")
+        plain = ", ".join(known).replace(f'{GZIP_SUFFIX}"', '"')
+        raw = [pair for pair in request_headers.raw if pair[0] != b"if-none-match"]
+        raw += [(b"if-none-match", plain.encode("latin-1"))] if known else []
+        return super().is_not_modified(response_headers, Headers(raw=raw))
+
     def file_response(
         self,
         full_path: str | os.PathLike[str],

@@ -9,6 +9,7 @@ from backend_hub.http.schemas import (
     Count,
     Html,
     Id,
+    NotBoolean,
     PatchModel,
     ReadModel,
     Slug,
@@ -19,7 +20,7 @@ from backend_hub.http.schemas import (
 )
 
 TopicName = Annotated[str, Field(min_length=1, max_length=120, pattern=r"\S")]
-Position = Annotated[int, Field(ge=0, le=100_000)]
+Position = Annotated[int, NotBoolean, Field(ge=0, le=100_000)]
 Description = Annotated[str, Field(max_length=500)]
 Overview = Annotated[str, Field(max_length=60_000, description="Markdown.")]
 

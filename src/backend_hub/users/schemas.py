@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, Strict
 
 from backend_hub.http.schemas import (
     UNSET,
@@ -75,4 +75,4 @@ class AccountUpdate(PatchModel):
     """What admins change of an account."""
 
     role: Role = UNSET
-    disabled: bool = UNSET
+    disabled: Annotated[bool, Strict()] = UNSET
