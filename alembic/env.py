@@ -26,7 +26,7 @@ would wait for them. They become the past (docs/decisions/0005-events.md)."""
 
 def migrate(connection: Connection) -> None:
     # A migration that waits behind a long read would queue every query behind itself.
-    milliseconds = str(attributes.get("lock_timeout", 5_000))
+    milliseconds = str(attributes.get("lock_timeout", 2_000))
     connection.execute(
         text("SELECT set_config('lock_timeout', :milliseconds, false)"),
         {"milliseconds": milliseconds},

@@ -27,10 +27,12 @@ from backend_hub.http.context import RequestContextMiddleware
 from backend_hub.http.etag import ETagMiddleware
 from backend_hub.http.head import HeadMiddleware
 from backend_hub.http.hosts import HostMiddleware
+from backend_hub.http.metrics import MetricsMiddleware, leave, watch_pool
 from backend_hub.http.openapi import build_openapi
 from backend_hub.http.plain_errors import PlainErrorMiddleware
 from backend_hub.http.rate_limits import RateLimitMiddleware
 from backend_hub.http.security_headers import SecurityHeadersMiddleware
+from backend_hub.http.slow_senders import BodyDeadlineMiddleware
 from backend_hub.oauth import client_router as clients
 from backend_hub.oauth import router as oauth
 from backend_hub.oauth.grants import purge_expired_codes
@@ -95,6 +97,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with database.transaction() as session:
         keys = await load_key_ring(session, settings.secret_key.get_secret_value())
     app.state.tokens = TokenService(keys, settings.issuer)
+    if settings.metrics_token.get_secret_value():
+        watch_pool(database)
     purge = asyncio.create_task(_purge_expired(database))
     try:
         yield
@@ -104,6 +108,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
             await purge
         if given is None:  # whoever handed one over closes it
             await database.dispose()
+        leave()
 
 
 def _layers(settings: Settings) -> list[Middleware]:
@@ -112,8 +117,10 @@ def _layers(settings: Settings) -> list[Middleware]:
     Problems are answered twice: inside the rate limits, so that a 500 and a 503 tell of them and
     of CORS too, and outside, for the refusals of those two layers.
     """
+    token = settings.metrics_token.get_secret_value()
     return [
         Middleware(RequestContextMiddleware),
+        *([Middleware(MetricsMiddleware, token=token)] if token else []),
         Middleware(SecurityHeadersMiddleware, https=settings.issuer.startswith("https://")),
         Middleware(PlainErrorMiddleware),
         Middleware(problems.ProblemMiddleware),
@@ -133,6 +140,7 @@ def _layers(settings: Settings) -> list[Middleware]:
         Middleware(HeadMiddleware),
         Middleware(CompressionMiddleware),
         Middleware(ETagMiddleware),
+        Middleware(BodyDeadlineMiddleware, seconds=settings.request_body_timeout),
     ]
 
 

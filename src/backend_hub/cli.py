@@ -6,8 +6,6 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -24,21 +22,21 @@ from backend_hub import migrate as migrations
 from backend_hub.app import create_app
 from backend_hub.auth.schemas import NewAccount
 from backend_hub.auth.service import make_admin
-from backend_hub.db import Database
+from backend_hub.backup import count_tables, major_version, read_backup, write_backup
 from backend_hub.doctor import examine
-from backend_hub.embedded import embedded_postgres
 from backend_hub.errors import ConfigurationError, HubError
+from backend_hub.http.metrics import shared_metrics
 from backend_hub.http.schemas import DEFAULT_LICENSE
 from backend_hub.imports.awesome_import import ImportReport, import_awesome, read_list
 from backend_hub.imports.catalogue import seed_catalogue
 from backend_hub.imports.demo import DEMO_PASSWORD, seed_demo
 from backend_hub.keys_cli import key_commands
 from backend_hub.logs import configure_logging
+from backend_hub.running import migrated_database, running_database, with_session
 from backend_hub.settings import (
     LOOPBACK,
     Settings,
     load_settings,
-    prepare_data_dir,
     settings_page,
     without_password,
 )
@@ -56,55 +54,11 @@ app = typer.Typer(
 importer = typer.Typer(help="Bring in content from elsewhere.", no_args_is_help=True)
 app.add_typer(importer, name="import")
 
+WORKER_START_WITHIN = 60
+"""Seconds; uvicorn kills a worker that does not answer by then, and five are too few for a busy
+machine: it would kill every new one while it imports."""
 Host = Annotated[str, typer.Option(help="Address to listen on; development: loopback only.")]
 Port = Annotated[int, typer.Option(min=1, max=65_535, help="Port to listen on.")]
-
-
-@contextmanager
-def running_database(settings: Settings) -> Iterator[str]:
-    """The URL of the database; the embedded PostgreSQL runs for the time of the block."""
-    if not settings.embedded:
-        yield settings.database_url
-        return
-    with embedded_postgres(prepare_data_dir(settings)) as server:
-        yield server.url
-
-
-@contextmanager
-def migrated_database(settings: Settings, *, migrate: bool | None = None) -> Iterator[str]:
-    """`running_database` at this version's schema.
-
-    The embedded one is migrated without asking; another one is only when `migrate` says so, and
-    else refused with ConfigurationError while it is behind.
-    """
-    with running_database(settings) as url:
-        if settings.embedded if migrate is None else migrate:
-            migrations.upgrade(url)
-        elif (here := with_session(settings, url, migrations.current)) != migrations.head():
-            raise ConfigurationError(
-                f"The database is at {here or 'nothing'}, this version needs "
-                f"{migrations.head()}: run `backend-hub migrate`"
-            )
-        yield url
-
-
-def with_session(settings: Settings, url: str, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
-    """Run `work(session)` in one transaction."""
-
-    async def run() -> T:
-        async with opened(settings, url) as database, database.transaction() as session:
-            return await work(session)
-
-    return asyncio.run(run())
-
-
-@asynccontextmanager
-async def opened(settings: Settings, url: str) -> AsyncIterator[Database]:
-    database = Database(settings, url)
-    try:
-        yield database
-    finally:
-        await database.dispose()
 
 
 def prepared(**overrides: object) -> Settings:
@@ -145,7 +99,8 @@ def serve(
             run_seed(settings, url)
         os.environ |= {"HUB_DATABASE_URL": url, "HUB_PUBLIC_URL": settings.public_url}
         announce(settings, url)
-        run_server(settings, host, port, workers, reload)
+        with shared_metrics(workers):
+            run_server(settings, host, port, workers, reload)
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
@@ -170,6 +125,7 @@ def run_server(settings: Settings, host: str, port: int, workers: int, reload: b
     uvicorn.run(
         "backend_hub.app:create_app",
         factory=True,
+        http="backend_hub.http.slow_senders:HubProtocol",
         host=host,
         port=port,
         workers=workers,
@@ -179,6 +135,7 @@ def run_server(settings: Settings, host: str, port: int, workers: int, reload: b
         server_header=False,
         forwarded_allow_ips=settings.forwarded_allow_ips,
         timeout_graceful_shutdown=settings.shutdown_grace,
+        timeout_worker_healthcheck=WORKER_START_WITHIN,
     )
 
 
@@ -337,6 +294,41 @@ def create_admin(
     with migrated_database(settings) as url:
         with_session(settings, url, lambda session: make_admin(session, form))
     out.print(f"{username} is an admin.")
+
+
+@app.command()
+def backup(file: Annotated[Path, typer.Argument(help="A file that does not exist yet.")]) -> None:
+    """Write the whole database to a file, while the hub goes on working.
+
+    Keep HUB_SECRET_KEY beside it, but not in the same place: without it the signing keys in the
+    backup are useless. Example: [bold]backend-hub backup hub.dump[/bold]
+    """
+    settings = prepared()
+    with migrated_database(settings, migrate=False) as url:
+        write_backup(url, with_session(settings, url, major_version), file)
+    out.print(f"Wrote {file}, {file.stat().st_size / 1e6:.1f} MB.", soft_wrap=True)
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="What `backend-hub backup` wrote.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace what is in the database.")
+    ] = False,
+) -> None:
+    """Bring a backup into an empty database, then up to the schema of this version.
+
+    Stop the hub before. Trust the file: what it holds runs in the database.
+    Example: [bold]backend-hub restore hub.dump[/bold]
+    """
+    settings = prepared()
+    with running_database(settings) as url:
+        if with_session(settings, url, count_tables) and not force:
+            raise ConfigurationError("The database is not empty: --force replaces what is there")
+        major = with_session(settings, url, major_version)
+        read_backup(url, major, file, replace=force)
+        migrations.upgrade(url)
+    out.print(f"Restored {file}; the database is at {migrations.head()}.", soft_wrap=True)
 
 
 @app.command()

@@ -92,6 +92,7 @@ class Database:
             "idle_in_transaction_session_timeout": "60000",
             "jit": "off",
         }
+        self.pool_size = settings.database_pool_size
         self.engine: AsyncEngine = create_async_engine(
             url,
             pool_size=settings.database_pool_size,

@@ -178,6 +178,13 @@ def embedded_postgres(data_dir: Path, *, durable: bool = True) -> Iterator[Serve
                 stop(server)
 
 
+def wheel_programs() -> Path | None:
+    """The wheel's bin folder, or None without the wheel."""
+    with suppress(ConfigurationError):
+        return _wheel() / "bin"
+    return None
+
+
 def _wheel() -> Path:
     """The wheel's PostgreSQL: a folder with bin, lib and share."""
     spec = importlib.util.find_spec(PACKAGE)

@@ -8,21 +8,25 @@ from pathlib import Path
 import structlog
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from alembic import command
 from backend_hub.db import AsyncSession, sqlstate
+from backend_hub.errors import ConfigurationError
 
 log = structlog.get_logger(__name__)
 
 PACKAGED = Path(__file__).with_name("migrations")
 CHECKOUT = Path(__file__).parents[2] / "alembic"
 
-LOCK_TIMEOUT = 5_000
-"""Milliseconds that a migration waits for a lock, with every query queued behind it."""
+LOCK_TIMEOUT = 2_000
+"""Milliseconds that a migration waits for a lock, with every query queued behind it.
+
+Shorter than the hub's own lock timeout: who queues behind it gets an answer, not a 503."""
 LOCK_NOT_AVAILABLE = "55P03"
-ATTEMPTS = 6
+ATTEMPTS = 15
 
 _alembic = threading.Lock()  # Alembic's context is one for the whole process
 
@@ -59,6 +63,8 @@ def _run(verb: Callable[[Config, str], None], url: str, revision: str, lock_time
             with _alembic:
                 verb(config, revision)
             return
+        except CommandError as error:
+            raise ConfigurationError(f"The migrations do not fit the database: {error}") from None
         except DBAPIError as error:
             if sqlstate(error) != LOCK_NOT_AVAILABLE or attempt == ATTEMPTS:
                 raise
@@ -69,6 +75,17 @@ def _run(verb: Callable[[Config, str], None], url: str, revision: str, lock_time
 def head() -> str | None:
     """The newest migration that this version ships."""
     return ScriptDirectory.from_config(alembic_config("")).get_current_head()
+
+
+def is_behind(revision: str | None) -> bool:
+    """Whether this version has migrations that a database at `revision` lacks.
+
+    A revision that it does not know is a newer version's: migrations only add, so the processes
+    of this one may start and serve until they are replaced.
+    """
+    scripts = ScriptDirectory.from_config(alembic_config(""))
+    known = {script.revision for script in scripts.walk_revisions()}
+    return revision is None or (revision in known and revision != scripts.get_current_head())
 
 
 async def current(session: AsyncSession) -> str | None:

@@ -14,6 +14,7 @@ from backend_hub.errors import ConfigurationError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MINIMUM_SECRET_LENGTH = 32
+MINIMUM_TOKEN_LENGTH = 16
 WEAK_SECRETS = ("change", "secret", "password", "example", "default", "12345678")
 
 
@@ -191,6 +192,17 @@ class Settings(BaseSettings):
         "console", description="For people, or one JSON object a line."
     )
     max_body_bytes: int = Field(1_000_000, ge=1_000, description="Bytes; a larger body is 413.")
+    metrics_token: SecretStr = Field(
+        SecretStr(""),
+        description="At least 16 characters: `GET /metrics` answers Prometheus who sends them as "
+        "a bearer token. Empty: 404.",
+    )
+    request_header_timeout: float = Field(
+        10, gt=0, le=120, description="Seconds for a request's header to arrive."
+    )
+    request_body_timeout: float = Field(
+        30, gt=0, le=600, description="Seconds for a request's body to arrive, else 408."
+    )
     shutdown_grace: int = Field(
         10, ge=1, le=300, description="Seconds for requests in flight after SIGTERM."
     )
@@ -226,6 +238,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _refuse_unsafe(self) -> "Settings":
+        if 0 < len(self.metrics_token.get_secret_value()) < MINIMUM_TOKEN_LENGTH:
+            raise ValueError("HUB_METRICS_TOKEN needs at least 16 characters")
         if self.development:
             return self
         secret = self.secret_key.get_secret_value()

@@ -122,3 +122,15 @@ async def test_a_path_cannot_forge_a_log_line(hub: Hub, log: Log) -> None:
     assert "request_id" in found[0]
     assert "\x1b[31m\u2028" not in log.text
     assert found[0].count("\\n") >= 1
+
+
+async def test_a_line_names_who_asked_and_the_whole_route(hub: Hub, log: Log) -> None:
+    ann = await hub.person("ann")
+    await ann.get("/users/me")
+    await hub.visitor.get("/topics")
+    if log.format != "json":
+        return
+    *_, hers, visitors = access_lines(log.text)
+    assert (hers["actor"], hers["route"]) == (ann.id, "/api/v1/users/me")
+    assert (visitors["actor"], visitors["route"]) == (None, "/api/v1/topics")
+    assert {"request_id", "status", "milliseconds"} <= hers.keys()

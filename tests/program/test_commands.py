@@ -76,7 +76,10 @@ def test_a_database_out_of_reach_is_one_line(program: Program) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["serve", "migrate", "seed", "import awesome", "create-admin", "export-openapi", "doctor"],
+    [
+        *("serve", "migrate", "seed", "import awesome", "create-admin", "backup", "restore"),
+        *("export-openapi", "doctor"),
+    ],
 )
 def test_every_command_has_help_with_an_example(program: Program, command: str) -> None:
     done = program.run(*command.split(), "--help")

@@ -15,6 +15,17 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
 
+def route_template(scope: Scope) -> str | None:
+    """The route that answered, such as `/api/v1/questions/{question_id}`; None for none.
+
+    The `route` of an included router knows only its own part of the path; FastAPI keeps the whole
+    beside it.
+    """
+    whole = scope.get("fastapi", {}).get("effective_route_context")
+    path: str | None = getattr(whole or scope.get("route"), "path", None)
+    return path
+
+
 class RequestContextMiddleware:
     """A valid `X-Request-ID` is kept, else one is made; both ids are in every log line."""
 
@@ -47,12 +58,13 @@ class RequestContextMiddleware:
         try:
             await self.app(scope, receive, identify)
         finally:
-            route = scope.get("route")
+            actor = scope["state"].get("actor")
             log.info(
                 "request",
                 method=scope["method"],
                 path=scope["path"],
-                route=getattr(route, "path", None),
+                route=route_template(scope),
+                actor=str(actor.id) if actor else None,
                 status=status,
                 milliseconds=round((time.perf_counter() - started) * 1000, 1),
             )

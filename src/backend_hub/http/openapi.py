@@ -48,6 +48,7 @@ PROBLEMS = {
     404: "It does not exist, or you may not see it.",
     409: "It conflicts with the current state; `code` says how.",
     412: "Somebody changed it meanwhile: read it again.",
+    408: "The body did not arrive in time.",
     413: "The body is too large.",
     422: "The request is not valid; `errors` says where.",
     428: "If-Match is missing.",
@@ -208,7 +209,7 @@ def problem_statuses(method: str, operation: dict[str, Any]) -> list[int]:
     security = operation.get("security", [])
     statuses = {422, 429, 500, 503}
     if "requestBody" in operation:
-        statuses |= {400, 413}
+        statuses |= {400, 408, 413}
     if any(security):
         statuses |= {401}
     if {} not in security or method != "get":  # the operators may close what is open to all

@@ -1,0 +1,84 @@
+"""Clients that send byte by byte: a deadline for the header, and one for the body.
+
+uvicorn limits neither: it only closes connections that are idle between two requests.
+"""
+
+import asyncio
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from backend_hub.settings import get_settings
+
+
+class HubProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol, which closes a connection whose header takes too long."""
+
+    _header_deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect_header()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._header_arrived()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        if self._header_deadline is None:  # of a later request on the same connection
+            self._expect_header()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._header_arrived()
+        super().on_headers_complete()
+
+    def _expect_header(self) -> None:
+        seconds = get_settings().request_header_timeout
+        self._header_deadline = self.loop.call_later(seconds, self._give_up)
+
+    def _header_arrived(self) -> None:
+        if self._header_deadline is not None:
+            self._header_deadline.cancel()
+            self._header_deadline = None
+
+    def _give_up(self) -> None:
+        """Nobody reads an answer in the middle of their own header: close without one."""
+        self._header_deadline = None
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._expect_header()  # an earlier request on the connection is still being answered
+        elif not self.transport.is_closing():
+            self.transport.close()
+
+
+class BodyDeadlineMiddleware:
+    """408 for a body that is not complete in time; it was waiting for nothing but its client."""
+
+    def __init__(self, app: ASGIApp, seconds: float) -> None:
+        self.app = app
+        self.seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        deadline = asyncio.get_running_loop().time() + self.seconds
+        complete = False
+
+        async def receive_in_time() -> Message:
+            nonlocal complete
+            if complete:  # what remains to be heard is that the client has gone
+                return await receive()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError:
+                # An HTTPException is the one kind that FastAPI lets through while it reads.
+                raise HTTPException(
+                    408, "The body did not arrive in time", {"Connection": "close"}
+                ) from None
+            complete = not message.get("more_body", False)
+            return message
+
+        await self.app(scope, receive_in_time, send)
