@@ -4,6 +4,7 @@ Author, topic and tags come as JSON made by PostgreSQL, so a page of posts is on
 many rows it has.
 """
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from backend_hub.auth.actor import Actor
 from backend_hub.db import AsyncSession
 from backend_hub.errors import NotFound
 from backend_hub.http.cursors import Order, Page, PageParams, read_page
+from backend_hub.posts.fulltext import matches
 from backend_hub.posts.models import Bookmark, Comment, Post, PostTag, Revision, Vote
 from backend_hub.posts.schemas import (
     CommentRead,
@@ -36,6 +38,7 @@ from backend_hub.posts.schemas import (
 )
 from backend_hub.posts.visibility import visible
 from backend_hub.topics.models import Tag, TagSynonym, Topic
+from backend_hub.topics.service import subtree
 from backend_hub.users.models import User
 
 NEWEST = Order("newest", [col(Post.id)])
@@ -156,6 +159,21 @@ def written_by(username: Any) -> Any:
     return col(Post.author_id).in_(
         select(col(User.id)).where(func.lower(User.username) == func.lower(username))
     )
+
+
+POST_CONDITIONS: dict[str, Callable[[Any], Any]] = {
+    "topic": lambda slug: col(Post.topic_id).in_(subtree(slug)),
+    "tag": tagged,
+    "author": written_by,
+    "language": lambda language: col(Post.language) == language,
+    "q": matches,
+}
+"""What the filters that all lists of posts share ask, given the value or its parameter."""
+
+
+def set_filters(filters: Any) -> frozenset[str]:
+    """The names of the filters that are set."""
+    return frozenset(name for name, value in vars(filters).items() if value is not None)
 
 
 def post_ref_columns() -> list[Label[Any]]:

@@ -9,9 +9,10 @@ from backend_hub.auth.dependencies import Once, QuestionAuthor, Viewer
 from backend_hub.http.cursors import Page
 from backend_hub.http.etag import IfMatch, set_version
 from backend_hub.http.paging import Paging
+from backend_hub.http.ready import answer
 from backend_hub.http.routing import hub_router
 from backend_hub.http.schemas import Language, Slug, TagName, Username
-from backend_hub.http.sessions import ReadSession, Session
+from backend_hub.http.sessions import Reads, ReadSession, Session
 from backend_hub.posts.schemas import RevisionNumber
 from backend_hub.questions import answering, examples, queries, service, similar
 from backend_hub.questions.queries import AnswerSort, QuestionFilters, QuestionSort, QuestionState
@@ -54,16 +55,16 @@ async def question_filters(
     return QuestionFilters(topic, tag, author, language, state, q)
 
 
-@router.get("", summary="List questions")
+@router.get("", summary="List questions", response_model=Page[QuestionSummary])
 async def list_questions(
-    session: ReadSession,
+    reads: Reads,
     actor: Viewer,
     page: Paging,
     filters: Annotated[QuestionFilters, Depends(question_filters)],
     sort: Annotated[QuestionSort, Query(description="`relevance` needs `q`.")] = "newest",
-) -> Page[QuestionSummary]:
+) -> Response:
     """Questions without their text; a topic includes its sub-topics."""
-    return await queries.list_questions(session, actor, filters, sort, page)
+    return answer(await queries.list_questions(reads, actor, filters, sort, page))
 
 
 @router.post("", summary="Ask a question", status_code=201)
@@ -78,7 +79,7 @@ async def ask_question(
     post = await service.ask_question(session, actor.id, form)
     response.headers["Location"] = f"/api/v1/questions/{post.id}"
     set_version(response, post.version)
-    return await queries.read_question(session, actor, post.id)
+    return (await queries.read_question(session, actor, post.id)).parsed()
 
 
 # Before `/{question_id}`, which would take the word for an id.
@@ -101,14 +102,10 @@ async def similar_questions(
     return await similar.similar_questions(session, actor, title, limit)
 
 
-@router.get("/{question_id}", summary="Read a question")
-async def read_question(
-    question_id: UUID, session: ReadSession, actor: Viewer, response: Response
-) -> QuestionRead:
+@router.get("/{question_id}", summary="Read a question", response_model=QuestionRead)
+async def read_question(question_id: UUID, reads: Reads, actor: Viewer) -> Response:
     """The question with its comments and answers: the accepted one first, then by score."""
-    question = await queries.read_question(session, actor, question_id)
-    set_version(response, question.version)
-    return question
+    return answer(await queries.read_question(reads, actor, question_id))
 
 
 @router.patch("/{question_id}", summary="Edit a question")
@@ -123,7 +120,7 @@ async def edit_question(
     """By its asker, or by a moderator. Each edit is a revision."""
     post = await service.edit_question(session, actor, question_id, form, if_match)
     set_version(response, post.version)
-    return await queries.read_question(session, actor, question_id)
+    return (await queries.read_question(session, actor, question_id)).parsed()
 
 
 @router.delete("/{question_id}", summary="Delete a question", status_code=204)
@@ -141,7 +138,7 @@ async def restore_question(
     """Undo a deletion; what a moderator deleted only moderators restore."""
     post = await service.restore_question(session, actor, question_id)
     set_version(response, post.version)
-    return await queries.read_question(session, actor, question_id)
+    return (await queries.read_question(session, actor, question_id)).parsed()
 
 
 @router.post(
@@ -158,7 +155,7 @@ async def restore_question_revision(
     """Write the content of an earlier revision as a new one."""
     post = await service.restore_revision(session, actor, question_id, number, if_match)
     set_version(response, post.version)
-    return await queries.read_question(session, actor, question_id)
+    return (await queries.read_question(session, actor, question_id)).parsed()
 
 
 @router.get("/{question_id}/related-resources", summary="List related resources")
@@ -180,7 +177,7 @@ async def close_question(
     """By its asker, or by a moderator: it takes no more answers. A duplicate names the first."""
     post = await service.close_question(session, actor, question_id, form)
     set_version(response, post.version)
-    return await queries.read_question(session, actor, question_id)
+    return (await queries.read_question(session, actor, question_id)).parsed()
 
 
 @router.post("/{question_id}/reopen", summary="Reopen a question")
@@ -190,7 +187,7 @@ async def reopen_question(
     """Take answers again; what a moderator closed only moderators reopen."""
     post = await service.reopen_question(session, actor, question_id)
     set_version(response, post.version)
-    return await queries.read_question(session, actor, question_id)
+    return (await queries.read_question(session, actor, question_id)).parsed()
 
 
 @router.put("/{question_id}/accepted-answer", summary="Accept an answer")
@@ -205,7 +202,7 @@ async def accept_answer(
     """By the asker only; a question has one accepted answer, and another may replace it."""
     post = await answering.accept_answer(session, actor, question_id, form.answer_id, if_match)
     set_version(response, post.version)
-    return await queries.read_question(session, actor, question_id)
+    return (await queries.read_question(session, actor, question_id)).parsed()
 
 
 @router.delete("/{question_id}/accepted-answer", summary="Accept no answer", status_code=204)

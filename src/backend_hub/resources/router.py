@@ -9,9 +9,10 @@ from backend_hub.auth.dependencies import Once, ResourceAuthor, Viewer
 from backend_hub.http.cursors import Page
 from backend_hub.http.etag import IfMatch, set_version
 from backend_hub.http.paging import Paging
+from backend_hub.http.ready import answer
 from backend_hub.http.routing import hub_router
 from backend_hub.http.schemas import Language, Slug, TagName, Username
-from backend_hub.http.sessions import ReadSession, Session
+from backend_hub.http.sessions import Reads, Session
 from backend_hub.posts.schemas import RevisionNumber
 from backend_hub.resources import queries, service
 from backend_hub.resources.examples import CREATE_EXAMPLES, UPDATE_EXAMPLES
@@ -43,16 +44,16 @@ async def resource_filters(
     return ResourceFilters(kind, topic, tag, level, language, author, q)
 
 
-@router.get("", summary="List resources")
+@router.get("", summary="List resources", response_model=Page[ResourceSummary])
 async def list_resources(
-    session: ReadSession,
+    reads: Reads,
     actor: Viewer,
     page: Paging,
     filters: Annotated[ResourceFilters, Depends(resource_filters)],
     sort: Annotated[ResourceSort, Query(description="`relevance` needs `q`.")] = "newest",
-) -> Page[ResourceSummary]:
+) -> Response:
     """Links, code samples and projects; a topic includes its sub-topics."""
-    return await queries.list_resources(session, actor, filters, sort, page)
+    return answer(await queries.list_resources(reads, actor, filters, sort, page))
 
 
 @router.post("", summary="Add a resource", status_code=201, response_model=ResourceRead)
@@ -70,17 +71,13 @@ async def add_resource(
     post = await service.add_resource(session, actor.id, form)
     response.headers["Location"] = f"/api/v1/resources/{post.id}"
     set_version(response, post.version)
-    return await queries.read_resource(session, actor, post.id)
+    return (await queries.read_resource(session, actor, post.id)).parsed()
 
 
 @router.get("/{resource_id}", summary="Read a resource", response_model=ResourceRead)
-async def read_resource(
-    resource_id: UUID, session: ReadSession, actor: Viewer, response: Response
-) -> ResourceRead:
+async def read_resource(resource_id: UUID, reads: Reads, actor: Viewer) -> Response:
     """The whole resource; its `kind` tells which fields it has."""
-    resource = await queries.read_resource(session, actor, resource_id)
-    set_version(response, resource.version)
-    return resource
+    return answer(await queries.read_resource(reads, actor, resource_id))
 
 
 @router.patch("/{resource_id}", summary="Edit a resource", response_model=ResourceRead)
@@ -98,7 +95,7 @@ async def edit_resource(
     """
     post = await service.edit_resource(session, actor, resource_id, form, if_match)
     set_version(response, post.version)
-    return await queries.read_resource(session, actor, resource_id)
+    return (await queries.read_resource(session, actor, resource_id)).parsed()
 
 
 @router.delete("/{resource_id}", summary="Delete a resource", status_code=204)
@@ -116,7 +113,7 @@ async def restore_resource(
     """Undo a deletion; what a moderator deleted only moderators restore."""
     post = await service.restore_resource(session, actor, resource_id)
     set_version(response, post.version)
-    return await queries.read_resource(session, actor, resource_id)
+    return (await queries.read_resource(session, actor, resource_id)).parsed()
 
 
 @router.post(
@@ -135,4 +132,4 @@ async def restore_resource_revision(
     """Write the content of an earlier revision as a new one."""
     post = await service.restore_revision(session, actor, resource_id, number, if_match)
     set_version(response, post.version)
-    return await queries.read_resource(session, actor, resource_id)
+    return (await queries.read_resource(session, actor, resource_id)).parsed()
