@@ -22,7 +22,6 @@ from sqlalchemy import (
     literal_column,
 )
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
-from sqlalchemy.types import NullType
 
 _DIALECT = dialect()  # type: ignore[no-untyped-call]
 _RFC_3339: Any = literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'""")
@@ -55,7 +54,7 @@ class Reader(Protocol):
 def prepare(statement: Select[Any]) -> Prepared:
     """Compile a statement whose values are named parameters."""
     columns: list[Any] = list(statement.inner_columns)
-    json = tuple(column.name for column in columns if isinstance(column.type, JSON | NullType))
+    json = tuple(column.name for column in columns if isinstance(column.type, JSON))
     shown = [
         cast(_unlabelled(column), Text).label(column.name) if column.name in json else column
         for column in columns

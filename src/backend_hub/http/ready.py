@@ -49,9 +49,14 @@ def fields_of(row: Row, statement: Prepared) -> dict[str, Any]:
     return fields
 
 
-def answer(found: Ready[Any]) -> Response:
-    """What the route returns; FastAPI sends a Response as it is."""
-    response = Response(found.body, media_type="application/json")
+def answer(found: Ready[Any], location: str | None = None) -> Response:
+    """What the route returns: 201 when it made what is at the location, else 200.
+
+    FastAPI sends a Response as it is.
+    """
+    response = Response(found.body, 201 if location else 200, media_type="application/json")
+    if location is not None:
+        response.headers["Location"] = location
     if found.version is not None:
         response.headers["ETag"] = f'"{found.version}"'
     return response

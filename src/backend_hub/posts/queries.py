@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    JSON,
     Label,
     RowMapping,
     Select,
@@ -49,13 +50,14 @@ TOP = Order("top", [col(Post.score), col(Post.id)])
 def author_json(user: Any = User) -> Any:
     """An Author (posts/schemas.py) as a JSON object."""
     return func.json_build_object(
-        "id", user.id, "username", user.username, "display_name", user.display_name
+        *("id", user.id, "username", user.username, "display_name", user.display_name),
+        type_=JSON,
     )
 
 
 def tag_names(post: Any = Post) -> Any:
     """The post's tags in their author's order, as a JSON array."""
-    names = func.json_agg(aggregate_order_by(col(Tag.name), col(PostTag.position)))
+    names = func.json_agg(aggregate_order_by(col(Tag.name), col(PostTag.position)), type_=JSON)
     return (
         select(func.coalesce(names, literal_column("'[]'::json")))
         .select_from(PostTag)
@@ -68,7 +70,7 @@ def tag_names(post: Any = Post) -> Any:
 
 def topic_json(post: Any = Post) -> Any:
     return (
-        select(func.json_build_object("slug", Topic.slug, "name", Topic.name))
+        select(func.json_build_object("slug", Topic.slug, "name", Topic.name, type_=JSON))
         .where(col(Topic.id) == post.topic_id)
         .correlate(post)
         .scalar_subquery()
@@ -126,6 +128,7 @@ def viewer_json(actor: Actor | None) -> Any:
         func.coalesce(vote.correlate(Post).scalar_subquery(), 0),
         "bookmarked",
         bookmark.correlate(Post).exists(),
+        type_=JSON,
     )
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 from sqlalchemy import (
+    JSON,
     ColumnElement,
     Select,
     Uuid,
@@ -140,7 +141,7 @@ def comments_json() -> Any:
         .limit(MAX_COMMENTS)
     )
     first = with_moments_as_text(statement).subquery("first_comments")
-    rows = func.json_agg(aggregate_order_by(first.table_valued(), first.c.id))
+    rows = func.json_agg(aggregate_order_by(first.table_valued(), first.c.id), type_=JSON)
     return select(func.coalesce(rows, EMPTY_ARRAY)).select_from(first).scalar_subquery()
 
 
@@ -155,7 +156,7 @@ def answers_json(actor: Actor | None) -> Any:
     )
     best = with_moments_as_text(statement).subquery("best_answers")
     best_first = (best.c.accepted.desc(), best.c.score.desc(), best.c.id.desc())
-    rows = func.json_agg(aggregate_order_by(best.table_valued(), *best_first))
+    rows = func.json_agg(aggregate_order_by(best.table_valued(), *best_first), type_=JSON)
     return select(func.coalesce(rows, EMPTY_ARRAY)).select_from(best).scalar_subquery()
 
 
@@ -173,7 +174,7 @@ def _duplicate_of_json() -> Any:
     """The question that was asked before, while everybody sees it."""
     first = aliased(Post)
     return (
-        select(func.json_build_object("id", first.id, "title", first.title))
+        select(func.json_build_object("id", first.id, "title", first.title, type_=JSON))
         .where(col(first.id) == Question.duplicate_of_id, col(first.deleted_at).is_(None))
         .correlate(Question)
         .scalar_subquery()

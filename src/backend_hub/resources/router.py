@@ -7,7 +7,7 @@ from fastapi import Body, Depends, Path, Query, Response
 
 from backend_hub.auth.dependencies import Once, ResourceAuthor, Viewer
 from backend_hub.http.cursors import Page
-from backend_hub.http.etag import IfMatch, set_version
+from backend_hub.http.etag import IfMatch
 from backend_hub.http.paging import Paging
 from backend_hub.http.ready import answer
 from backend_hub.http.routing import hub_router
@@ -61,17 +61,15 @@ async def add_resource(
     form: Annotated[ResourceCreate, Body(openapi_examples=CREATE_EXAMPLES)],
     actor: ResourceAuthor,
     session: Session,
-    response: Response,
     _once: Once,
-) -> ResourceRead:
+) -> Response:
     """Share a link, a code sample or a project.
 
     A link that the hub has already is answered with 409; `existing` names it.
     """
     post = await service.add_resource(session, actor.id, form)
-    response.headers["Location"] = f"/api/v1/resources/{post.id}"
-    set_version(response, post.version)
-    return (await queries.read_resource(session, actor, post.id)).parsed()
+    location = f"/api/v1/resources/{post.id}"
+    return answer(await queries.read_resource(session, actor, post.id), location)
 
 
 @router.get("/{resource_id}", summary="Read a resource", response_model=ResourceRead)
@@ -87,15 +85,13 @@ async def edit_resource(
     actor: ResourceAuthor,
     if_match: IfMatch,
     session: Session,
-    response: Response,
-) -> ResourceRead:
+) -> Response:
     """By its author, or by a reviewer; everyone else proposes a contribution.
 
     Each edit is a revision: it can be compared and restored.
     """
-    post = await service.edit_resource(session, actor, resource_id, form, if_match)
-    set_version(response, post.version)
-    return (await queries.read_resource(session, actor, resource_id)).parsed()
+    await service.edit_resource(session, actor, resource_id, form, if_match)
+    return answer(await queries.read_resource(session, actor, resource_id))
 
 
 @router.delete("/{resource_id}", summary="Delete a resource", status_code=204)
@@ -107,13 +103,10 @@ async def delete_resource(
 
 
 @router.post("/{resource_id}/restore", summary="Restore a resource", response_model=ResourceRead)
-async def restore_resource(
-    resource_id: UUID, actor: ResourceAuthor, session: Session, response: Response
-) -> ResourceRead:
+async def restore_resource(resource_id: UUID, actor: ResourceAuthor, session: Session) -> Response:
     """Undo a deletion; what a moderator deleted only moderators restore."""
-    post = await service.restore_resource(session, actor, resource_id)
-    set_version(response, post.version)
-    return (await queries.read_resource(session, actor, resource_id)).parsed()
+    await service.restore_resource(session, actor, resource_id)
+    return answer(await queries.read_resource(session, actor, resource_id))
 
 
 @router.post(
@@ -127,9 +120,7 @@ async def restore_resource_revision(
     actor: ResourceAuthor,
     if_match: IfMatch,
     session: Session,
-    response: Response,
-) -> ResourceRead:
+) -> Response:
     """Write the content of an earlier revision as a new one."""
-    post = await service.restore_revision(session, actor, resource_id, number, if_match)
-    set_version(response, post.version)
-    return (await queries.read_resource(session, actor, resource_id)).parsed()
+    await service.restore_revision(session, actor, resource_id, number, if_match)
+    return answer(await queries.read_resource(session, actor, resource_id))

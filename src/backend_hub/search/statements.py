@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from sqlalchemy import (
     CTE,
+    JSON,
     ColumnElement,
     Double,
     Integer,
@@ -188,6 +189,7 @@ def _facets(matches: CTE) -> Any:
                 ),
                 "exact",
                 select(func.count() < MAX_COUNTED).select_from(counted).scalar_subquery(),
+                type_=JSON,
             )
         )
     ).scalar_subquery()
