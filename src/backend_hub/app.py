@@ -1,6 +1,7 @@
 """The application: its lifespan, its layers, its routers."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
@@ -149,6 +150,14 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     site.install(app)
     access.check(app)
     app.openapi = lambda: _openapi(app, settings)  # type: ignore[method-assign]
+    return app
+
+
+def serve() -> FastAPI:
+    """The service of a worker: what lives as long as it does is not looked through for garbage."""
+    app = create_app()
+    gc.collect()
+    gc.freeze()
     return app
 
 

@@ -7,13 +7,18 @@ One request is one transaction, and only this module and `cli.py` commit
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import orjson
-from asyncpg import InterfaceError, PostgresConnectionError, PostgresError
-from asyncpg.exceptions import TargetServerAttributeNotMatched
+from asyncpg import InterfaceError, InternalClientError, PostgresConnectionError, PostgresError
+from asyncpg.exceptions import (
+    AdminShutdownError,
+    CrashShutdownError,
+    TargetServerAttributeNotMatched,
+)
 from sqlalchemy import DateTime, MetaData, event, func, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -91,6 +96,17 @@ class AsyncSession(SQLModelAsyncSession):
         return result.mappings().all()
 
 
+LOST = (
+    PostgresConnectionError,
+    AdminShutdownError,
+    CrashShutdownError,
+    InterfaceError,
+    InternalClientError,
+    ConnectionError,
+)
+"""asyncpg's words for a connection that broke; `InternalClientError` while it breaks."""
+
+
 class Database:
     """The pool, and the two ways to use it: write and read."""
 
@@ -142,17 +158,29 @@ class Database:
         lost is replaced once: a read may be repeated.
         """
         arguments = statement.arguments(values)
+        token = _REPEATABLE.set(True)
         try:
             return await self._fetch(statement.sql, arguments)
-        except (PostgresConnectionError, InterfaceError, ConnectionError):
+        except LOST as error:
+            if isinstance(error, ValueError):  # a value that the statement cannot take
+                raise
             return await self._fetch(statement.sql, arguments)
+        finally:
+            _REPEATABLE.reset(token)
 
     async def _fetch(self, sql: str, arguments: tuple[Any, ...]) -> Sequence[Row]:
-        pooled = await greenlet_spawn(self.engine.pool.connect)
+        try:
+            pooled = await greenlet_spawn(self.engine.pool.connect)
+        except self.engine.dialect.loaded_dbapi.Error as error:
+            raise error.__cause__ or error from None  # asyncpg's own, as below
         try:
             connection: Any = pooled.driver_connection
             rows: Sequence[Row] = await connection.fetch(sql, *arguments)
             return rows
+        except LOST as error:
+            if not isinstance(error, ValueError):
+                await greenlet_spawn(pooled.invalidate)
+            raise
         finally:
             await greenlet_spawn(pooled.close)
 
@@ -166,6 +194,8 @@ class Database:
 
 RESTED = 0.001
 """Seconds after which a pooled connection is asked whether it lives; under load none rests."""
+_REPEATABLE: ContextVar[bool] = ContextVar("repeatable", default=False)
+"""Whether what the connection is wanted for may be done again, so that nobody needs to ask."""
 
 
 def _watch_connections(engine: AsyncEngine) -> None:
@@ -180,10 +210,12 @@ def _watch_connections(engine: AsyncEngine) -> None:
     def enter(connection: Any, record: Any, _fairy: Any) -> None:
         if connection.driver_connection.is_closed():
             raise DisconnectionError
+        if _REPEATABLE.get():
+            return
         if time.monotonic() - record.info.get("rests_since", float("inf")) > RESTED:
             try:
                 connection.run_async(lambda driver: driver.fetchval("SELECT 1"))
-            except (PostgresError, InterfaceError, OSError) as error:
+            except (PostgresError, InterfaceError, InternalClientError, OSError) as error:
                 raise DisconnectionError from error
 
     event.listen(engine.sync_engine, "checkin", leave)
@@ -221,9 +253,11 @@ def refusal_for(error: BaseException) -> HubError | None:
         return Unavailable("The hub is busy", retry_after=2)
     if isinstance(error, OSError):
         return Unavailable("The database cannot be reached", retry_after=2)
-    if not isinstance(error, DBAPIError | PostgresError | InterfaceError):
+    if not isinstance(error, DBAPIError | PostgresError | _DRIVERS_OWN):
         return None
     state = sqlstate(error)
+    if state is None and isinstance(error, ValueError):
+        return Unprocessable("A value is not acceptable to the database")
     if state is None:
         return Unavailable("The database cannot be reached") if _lost(error) else None
     if state in BAD_VALUES:
@@ -237,13 +271,16 @@ def refusal_for(error: BaseException) -> HubError | None:
     return None
 
 
+_DRIVERS_OWN = InterfaceError | InternalClientError
+
+
 def _lost(error: BaseException) -> bool:
     """A connection that broke under us, or none to a writable server (a failover is under way).
 
     asyncpg raises these without an SQLSTATE.
     """
     if not isinstance(error, DBAPIError):
-        return not isinstance(error, ValueError)  # a value of the wrong type is our mistake
+        return True
     return error.connection_invalidated or isinstance(
         error.orig.__cause__ if error.orig else None, OSError | TargetServerAttributeNotMatched
     )

@@ -1,7 +1,9 @@
 """What is sent without Pydantic is what Pydantic would have sent: no field more, less or else."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import httpx
 import orjson
@@ -9,9 +11,10 @@ import pytest
 from fastapi import FastAPI, Response
 from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import TypeAdapter
-from sqlalchemy import update
+from sqlalchemy import text, update
 from sqlmodel import col
 
+from backend_hub.http.cursors import encode_cursor
 from backend_hub.posts.models import Comment, Post
 from backend_hub.users.models import Role
 from tests.hub import Hub, Person, answered, code_sample, link, project, question
@@ -169,3 +172,23 @@ async def test_the_pool_gives_what_a_transaction_gives(live: Hub) -> None:
     assert seen == list(reversed(ids))
     found = await live.visitor.read("/search", q="kind:question score:<5", sort="newest")
     assert [hit["id"] for hit in found["items"]] == list(reversed(ids))
+
+
+async def test_a_read_outlives_its_connection(live: Hub) -> None:
+    assert (await live.visitor.get("/questions")).status_code == 200
+    cut = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    for _ in range(5):
+        async with live.database.transaction() as session:
+            await session.execute(cut)
+        answers = [live.visitor.get("/questions") for _ in range(4)]
+        assert [found.status_code for found in await asyncio.gather(*answers)] == [200] * 4
+
+
+async def test_a_forged_cursor_with_a_number_too_large_is_422(live: Hub) -> None:
+    cursor = encode_cursor("top", [2**40, UUID(int=0)])
+    for path in ("/questions", "/resources"):
+        refused = await live.visitor.get(path, params={"sort": "top", "cursor": cursor})
+        assert refused.status_code == 422, refused.text

@@ -40,8 +40,7 @@ async def optional_actor(
         return None
     tokens: TokenService = request.app.state.tokens
     claims = tokens.verify(token)
-    async with get_database(request).reading() as session:
-        actor = await find_actor(session, claims)
+    actor = await find_actor(get_database(request), claims)
     if actor is None:
         raise InvalidToken("The sign-in has ended")
     request.state.actor = actor
