@@ -24,6 +24,7 @@ from bench.peers import sql
 HERE = Path(__file__).parent
 MODULES = Path(".cache/bench-peers")
 RUNS = 3
+SECRET = "of-a-bench-that-keeps-no-secrets-0123456789"
 PORT = 8391
 STATEMENTS = {name: getattr(sql, name) for name in ("SUMMARIES", "WHOLE", "SEARCH", "RESOURCES")}
 
@@ -64,6 +65,7 @@ def peers(folder: str) -> list[Peer]:
     hub = {
         "HUB_ENVIRONMENT": "development",
         "HUB_DATA_DIR": folder,
+        "HUB_SECRET_KEY": SECRET,
         "HUB_LOG_FORMAT": "json",
         "HUB_RATE_LIMIT": "100000000/minute",  # counted, never reached
     }

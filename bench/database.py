@@ -25,6 +25,9 @@ async def prepare(server: str, questions: int) -> str:
         await _fill(f"{base.rpartition('/')[0]}/{unfinished}{mark}{query}", questions)
         await connection.execute(f"ALTER DATABASE {unfinished} RENAME TO {name}")
     await connection.close()
+    connection = await asyncpg.connect(url)
+    await connection.execute("DELETE FROM signing_keys")  # another hub's secret cannot open them
+    await connection.close()
     return url
 
 

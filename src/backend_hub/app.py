@@ -27,6 +27,7 @@ from backend_hub.http.etag import ETagMiddleware
 from backend_hub.http.hosts import HostMiddleware
 from backend_hub.http.openapi import build_openapi
 from backend_hub.http.rate_limits import RateLimitMiddleware
+from backend_hub.http.routing import PrefixRouter
 from backend_hub.http.security_headers import SecurityHeadersMiddleware
 from backend_hub.posts import router as posts
 from backend_hub.questions import router as questions
@@ -141,7 +142,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     if database is not None:
         app.state.database = database
     problems.install(app)
-    api = APIRouter(prefix="/api/v1")
+    api = PrefixRouter(prefix="/api/v1")
     for router in ROUTERS:
         api.include_router(router)
     app.include_router(api)
