@@ -9,9 +9,10 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -26,6 +27,7 @@ from backend_hub.db import AsyncSession, Database
 from backend_hub.logs import configure_logging
 from backend_hub.migrate import upgrade
 from backend_hub.settings import Settings, load_settings
+from backend_hub.statements import Prepared, Row
 from backend_hub.tables import metadata
 from tests.hub import Hub
 
@@ -116,6 +118,10 @@ class TestDatabase(Database):
     async def reading(self) -> AsyncIterator[AsyncSession]:
         async with self._session() as session:
             yield session
+
+    async def fetch(self, statement: Prepared, values: Mapping[str, Any]) -> Sequence[Row]:
+        async with self._session() as session:
+            return await session.fetch(statement, values)
 
     def _session(self) -> AsyncSession:
         return AsyncSession(

@@ -1,6 +1,7 @@
 """The application: its lifespan, its layers, its routers."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
@@ -31,6 +32,7 @@ from backend_hub.http.metrics import MetricsMiddleware, leave, watch_pool
 from backend_hub.http.openapi import build_openapi
 from backend_hub.http.plain_errors import PlainErrorMiddleware
 from backend_hub.http.rate_limits import RateLimitMiddleware
+from backend_hub.http.routing import PrefixRouter
 from backend_hub.http.security_headers import SecurityHeadersMiddleware
 from backend_hub.http.slow_senders import BodyDeadlineMiddleware
 from backend_hub.oauth import client_router as clients
@@ -161,7 +163,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     if database is not None:
         app.state.database = database
     problems.install(app)
-    api = APIRouter(prefix="/api/v1")
+    api = PrefixRouter(prefix="/api/v1")
     for router in ROUTERS:
         # A token that is not valid is refused wherever it is sent; signing in takes none.
         known = [] if router is auth.router else [Depends(optional_actor)]
@@ -173,6 +175,14 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     site.install(app)
     access.check(app)
     app.openapi = lambda: _openapi(app, settings)  # type: ignore[method-assign]
+    return app
+
+
+def serve() -> FastAPI:
+    """The service of a worker: what lives as long as it does is not looked through for garbage."""
+    app = create_app()
+    gc.collect()
+    gc.freeze()
     return app
 
 

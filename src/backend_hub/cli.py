@@ -123,7 +123,7 @@ def require_free(host: str, port: int) -> None:
 
 def run_server(settings: Settings, host: str, port: int, workers: int, reload: bool) -> None:
     uvicorn.run(
-        "backend_hub.app:create_app",
+        "backend_hub.app:serve",
         factory=True,
         http="backend_hub.http.slow_senders:HubProtocol",
         host=host,

@@ -4,19 +4,28 @@ One request is one transaction, and only this module and `cli.py` commit
 (docs/decisions/0002-one-request-one-transaction.md).
 """
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from asyncpg.exceptions import TargetServerAttributeNotMatched
-from sqlalchemy import DateTime, MetaData, func, text
-from sqlalchemy.exc import DBAPIError
+import orjson
+from asyncpg import InterfaceError, InternalClientError, PostgresConnectionError, PostgresError
+from asyncpg.exceptions import (
+    AdminShutdownError,
+    CrashShutdownError,
+    TargetServerAttributeNotMatched,
+)
+from sqlalchemy import DateTime, MetaData, event, func, text
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.ext.asyncio import AsyncSession as SQLAlchemyAsyncSession
 from sqlalchemy.orm import Session as SQLAlchemySession
+from sqlalchemy.util import greenlet_spawn
 from sqlmodel import Field, SQLModel
 from sqlmodel import Session as SQLModelSession
 from sqlmodel.ext.asyncio.session import AsyncSession as SQLModelAsyncSession
@@ -24,6 +33,7 @@ from uuid_utils.compat import uuid7
 
 from backend_hub.errors import Conflict, HubError, Unavailable, Unprocessable
 from backend_hub.settings import Settings
+from backend_hub.statements import Prepared, Row
 
 SQLModel.metadata.naming_convention = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -78,6 +88,24 @@ class AsyncSession(SQLModelAsyncSession):
     sync_session_class = _SyncSession
     execute = SQLAlchemyAsyncSession.execute
 
+    async def fetch(self, statement: Prepared, values: Mapping[str, Any]) -> Sequence[Row]:
+        """The rows of a prepared statement, in this session's transaction."""
+        await self.flush()
+        connection = await self.connection()
+        result = await connection.exec_driver_sql(statement.sql, statement.arguments(values))
+        return result.mappings().all()
+
+
+LOST = (
+    PostgresConnectionError,
+    AdminShutdownError,
+    CrashShutdownError,
+    InterfaceError,
+    InternalClientError,
+    ConnectionError,
+)
+"""asyncpg's words for a connection that broke; `InternalClientError` while it breaks."""
+
 
 class Database:
     """The pool, and the two ways to use it: write and read."""
@@ -98,14 +126,17 @@ class Database:
             pool_size=settings.database_pool_size,
             max_overflow=0,
             pool_timeout=settings.database_pool_timeout,
-            pool_pre_ping=True,
+            pool_use_lifo=True,
+            json_deserializer=orjson.loads,
             hide_parameters=True,  # an error in the log shows no address and no hash
             connect_args={
                 "server_settings": server_settings,
                 "timeout": 3,
                 "command_timeout": 10,
+                "max_cacheable_statement_size": 0,  # whatever its length
             },
         )
+        _watch_connections(self.engine)
         # A read needs no BEGIN and no COMMIT: two round trips less.
         self._reading: AsyncEngine = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
@@ -121,12 +152,75 @@ class Database:
         async with AsyncSession(self._reading, expire_on_commit=False) as session:
             yield session
 
+    async def fetch(self, statement: Prepared, values: Mapping[str, Any]) -> Sequence[Row]:
+        """The rows of a prepared statement, read on a connection of the pool's own driver.
+
+        asyncpg keeps the statement prepared on each connection. A connection that turns out to be
+        lost is replaced once: a read may be repeated.
+        """
+        arguments = statement.arguments(values)
+        token = _REPEATABLE.set(True)
+        try:
+            return await self._fetch(statement.sql, arguments)
+        except LOST as error:
+            if isinstance(error, ValueError):  # a value that the statement cannot take
+                raise
+            return await self._fetch(statement.sql, arguments)
+        finally:
+            _REPEATABLE.reset(token)
+
+    async def _fetch(self, sql: str, arguments: tuple[Any, ...]) -> Sequence[Row]:
+        try:
+            pooled = await greenlet_spawn(self.engine.pool.connect)
+        except self.engine.dialect.loaded_dbapi.Error as error:
+            raise error.__cause__ or error from None  # asyncpg's own, as below
+        try:
+            connection: Any = pooled.driver_connection
+            rows: Sequence[Row] = await connection.fetch(sql, *arguments)
+            return rows
+        except LOST as error:
+            if not isinstance(error, ValueError):
+                await greenlet_spawn(pooled.invalidate)
+            raise
+        finally:
+            await greenlet_spawn(pooled.close)
+
     async def ping(self) -> None:
         async with self._reading.connect() as connection:
             await connection.execute(text("SELECT 1"))
 
     async def dispose(self) -> None:
         await self.engine.dispose()
+
+
+RESTED = 0.001
+"""Seconds after which a pooled connection is asked whether it lives; under load none rests."""
+_REPEATABLE: ContextVar[bool] = ContextVar("repeatable", default=False)
+"""Whether what the connection is wanted for may be done again, so that nobody needs to ask."""
+
+
+def _watch_connections(engine: AsyncEngine) -> None:
+    """Replace a connection that was lost while it rested, before a request gets it.
+
+    SQLAlchemy's `pool_pre_ping` asks before every use, at the price of up to three round trips.
+    """
+
+    def leave(_connection: Any, record: Any) -> None:
+        record.info["rests_since"] = time.monotonic()
+
+    def enter(connection: Any, record: Any, _fairy: Any) -> None:
+        if connection.driver_connection.is_closed():
+            raise DisconnectionError
+        if _REPEATABLE.get():
+            return
+        if time.monotonic() - record.info.get("rests_since", float("inf")) > RESTED:
+            try:
+                connection.run_async(lambda driver: driver.fetchval("SELECT 1"))
+            except (PostgresError, InterfaceError, InternalClientError, OSError) as error:
+                raise DisconnectionError from error
+
+    event.listen(engine.sync_engine, "checkin", leave)
+    event.listen(engine.sync_engine, "checkout", enter)
 
 
 RETRYABLE = frozenset({"40001", "40P01"})
@@ -142,7 +236,7 @@ BUSY = frozenset({"55P03", "57014", "25006", "25P03", "3D000"})
 
 def sqlstate(error: BaseException) -> str | None:
     """The five characters of PostgreSQL's error, or None when it did not come from PostgreSQL."""
-    return getattr(getattr(error, "orig", None), "sqlstate", None)
+    return getattr(getattr(error, "orig", error), "sqlstate", None)
 
 
 def constraint_name(error: DBAPIError) -> str | None:
@@ -160,9 +254,11 @@ def refusal_for(error: BaseException) -> HubError | None:
         return Unavailable("The hub is busy", retry_after=2)
     if isinstance(error, OSError):
         return Unavailable("The database cannot be reached", retry_after=2)
-    if not isinstance(error, DBAPIError):
+    if not isinstance(error, DBAPIError | PostgresError | _DRIVERS_OWN):
         return None
     state = sqlstate(error)
+    if state is None and isinstance(error, ValueError):
+        return Unprocessable("A value is not acceptable to the database")
     if state is None:
         return Unavailable("The database cannot be reached") if _lost(error) else None
     if state in BAD_VALUES:
@@ -176,11 +272,16 @@ def refusal_for(error: BaseException) -> HubError | None:
     return None
 
 
-def _lost(error: DBAPIError) -> bool:
+_DRIVERS_OWN = InterfaceError | InternalClientError
+
+
+def _lost(error: BaseException) -> bool:
     """A connection that broke under us, or none to a writable server (a failover is under way).
 
     asyncpg raises these without an SQLSTATE.
     """
+    if not isinstance(error, DBAPIError):
+        return True
     return error.connection_invalidated or isinstance(
         error.orig.__cause__ if error.orig else None, OSError | TargetServerAttributeNotMatched
     )

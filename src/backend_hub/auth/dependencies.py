@@ -78,8 +78,7 @@ async def optional_actor(
             raise InvalidToken("Send the access token as `Authorization: Bearer <token>`")
         return None
     claims = await verified_claims(request, token)
-    async with get_database(request).reading() as session:
-        actor = await find_actor(session, claims)
+    actor = await find_actor(get_database(request), claims)
     if actor is None:
         raise InvalidToken("The sign-in has ended")
     request.state.actor = actor

@@ -4,9 +4,11 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, update
+from sqlalchemy import Uuid, bindparam, delete, func, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
@@ -16,10 +18,11 @@ from backend_hub.auth.passwords import hash_password, verify_password
 from backend_hub.auth.schemas import NewAccount, UserRegister
 from backend_hub.auth.scopes import SCOPES_OF_ROLE, held_scopes
 from backend_hub.auth.tokens import Claims
-from backend_hub.db import AsyncSession, constraint_name, utcnow
+from backend_hub.db import AsyncSession, UTCDateTime, constraint_name, utcnow
 from backend_hub.errors import Conflict, Unauthorized
 from backend_hub.events.service import record
 from backend_hub.settings import Settings
+from backend_hub.statements import Prepared, Reader, prepare
 from backend_hub.users.models import Role, User
 
 
@@ -189,25 +192,34 @@ async def revoke_all(session: AsyncSession, user_id: UUID) -> None:
     )
 
 
-async def find_actor(session: AsyncSession, claims: Claims) -> Actor | None:
-    """The person behind a verified token, unless the sign-in ended or the account is disabled."""
-    found = (
+@cache
+def _sign_in() -> Prepared:
+    """Whose token it is, unless the sign-in ended or the account is disabled."""
+    statement: Any = (
         select(User.id, User.username, User.role)
         .join(TokenFamily, col(TokenFamily.user_id) == User.id)
         .where(
-            User.id == claims.subject,
-            TokenFamily.id == claims.family_id,
+            User.id == bindparam("user_id", type_=Uuid()),
+            TokenFamily.id == bindparam("family_id", type_=Uuid()),
             col(TokenFamily.revoked_at).is_(None),
-            TokenFamily.expires_at > utcnow(),
+            TokenFamily.expires_at > bindparam("now", type_=UTCDateTime),
             col(User.disabled_at).is_(None),
         )
     )
-    row = (await session.exec(found)).first()
-    if row is None:
+    return prepare(statement)
+
+
+async def find_actor(reader: Reader, claims: Claims) -> Actor | None:
+    """The person behind a verified token, asked anew for each request: a revocation, a role and
+    a suspension hold at once."""
+    values = {"user_id": claims.subject, "family_id": claims.family_id, "now": utcnow()}
+    rows = await reader.fetch(_sign_in(), values)
+    if not rows:
         return None
-    user_id, username, role = row
+    row = rows[0]
+    role = Role(row["role"])
     scopes = claims.scopes & held_scopes(role)
-    return Actor(user_id, username, Role(role), scopes, claims.family_id)
+    return Actor(row["id"], row["username"], role, scopes, claims.family_id)
 
 
 async def make_admin(session: AsyncSession, form: NewAccount) -> User:

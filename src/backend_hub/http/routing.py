@@ -11,6 +11,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from sqlalchemy.exc import DBAPIError
 from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import Scope
 
 from backend_hub.db import RETRYABLE, sqlstate
 from backend_hub.http.idempotency import Replay, remember
@@ -108,6 +110,18 @@ def storable(text: str) -> bool:
     return True
 
 
+class PrefixRouter(APIRouter):
+    """A router that is asked for its routes only when the path has its prefix.
+
+    Every route that is asked costs a regular expression, and the hub has more than a hundred.
+    """
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if self.prefix not in scope["path"]:
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
 def hub_router(prefix: str, tag: str, **kwargs: Any) -> APIRouter:
     """A router whose routes are all HubRoutes."""
-    return APIRouter(prefix=prefix, tags=[tag], route_class=HubRoute, **kwargs)
+    return PrefixRouter(prefix=prefix, tags=[tag], route_class=HubRoute, **kwargs)

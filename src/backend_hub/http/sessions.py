@@ -1,4 +1,4 @@
-"""The two database sessions that a router may ask for."""
+"""The two database sessions that a router may ask for, and the door for prepared reads."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -6,6 +6,11 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from backend_hub.db import AsyncSession, Database
+from backend_hub.statements import Reader
+
+
+async def _reader(request: Request) -> Reader:
+    return get_database(request)
 
 
 def get_database(request: Request) -> Database:
@@ -30,4 +35,6 @@ async def get_read_session(request: Request) -> AsyncIterator[AsyncSession]:
 
 
 Session = Annotated[AsyncSession, Depends(get_session, scope="function")]
+Reads = Annotated[Reader, Depends(_reader)]
+"""For prepared statements: each sees what was committed when it began."""
 ReadSession = Annotated[AsyncSession, Depends(get_read_session, scope="function")]

@@ -4,10 +4,12 @@ Author, topic and tags come as JSON made by PostgreSQL, so a page of posts is on
 many rows it has.
 """
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    JSON,
     Label,
     RowMapping,
     Select,
@@ -26,6 +28,7 @@ from backend_hub.auth.actor import Actor
 from backend_hub.db import AsyncSession
 from backend_hub.errors import NotFound
 from backend_hub.http.cursors import Order, Page, PageParams, read_page
+from backend_hub.posts.fulltext import matches
 from backend_hub.posts.models import Bookmark, Comment, Post, PostTag, Revision, Vote
 from backend_hub.posts.schemas import (
     CommentRead,
@@ -36,6 +39,7 @@ from backend_hub.posts.schemas import (
 )
 from backend_hub.posts.visibility import visible
 from backend_hub.topics.models import Tag, TagSynonym, Topic
+from backend_hub.topics.service import subtree
 from backend_hub.users.models import User
 
 NEWEST = Order("newest", [col(Post.id)])
@@ -46,13 +50,14 @@ TOP = Order("top", [col(Post.score), col(Post.id)])
 def author_json(user: Any = User) -> Any:
     """An Author (posts/schemas.py) as a JSON object."""
     return func.json_build_object(
-        "id", user.id, "username", user.username, "display_name", user.display_name
+        *("id", user.id, "username", user.username, "display_name", user.display_name),
+        type_=JSON,
     )
 
 
 def tag_names(post: Any = Post) -> Any:
     """The post's tags in their author's order, as a JSON array."""
-    names = func.json_agg(aggregate_order_by(col(Tag.name), col(PostTag.position)))
+    names = func.json_agg(aggregate_order_by(col(Tag.name), col(PostTag.position)), type_=JSON)
     return (
         select(func.coalesce(names, literal_column("'[]'::json")))
         .select_from(PostTag)
@@ -65,7 +70,7 @@ def tag_names(post: Any = Post) -> Any:
 
 def topic_json(post: Any = Post) -> Any:
     return (
-        select(func.json_build_object("slug", Topic.slug, "name", Topic.name))
+        select(func.json_build_object("slug", Topic.slug, "name", Topic.name, type_=JSON))
         .where(col(Topic.id) == post.topic_id)
         .correlate(post)
         .scalar_subquery()
@@ -123,6 +128,7 @@ def viewer_json(actor: Actor | None) -> Any:
         func.coalesce(vote.correlate(Post).scalar_subquery(), 0),
         "bookmarked",
         bookmark.correlate(Post).exists(),
+        type_=JSON,
     )
 
 
@@ -156,6 +162,21 @@ def written_by(username: Any) -> Any:
     return col(Post.author_id).in_(
         select(col(User.id)).where(func.lower(User.username) == func.lower(username))
     )
+
+
+POST_CONDITIONS: dict[str, Callable[[Any], Any]] = {
+    "topic": lambda slug: col(Post.topic_id).in_(subtree(slug)),
+    "tag": tagged,
+    "author": written_by,
+    "language": lambda language: col(Post.language) == language,
+    "q": matches,
+}
+"""What the filters that all lists of posts share ask, given the value or its parameter."""
+
+
+def set_filters(filters: Any) -> frozenset[str]:
+    """The names of the filters that are set."""
+    return frozenset(name for name, value in vars(filters).items() if value is not None)
 
 
 def post_ref_columns() -> list[Label[Any]]:

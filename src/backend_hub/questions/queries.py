@@ -1,15 +1,13 @@
-"""Reading questions and answers: each list and each detail is one statement.
-
-To build such a statement takes SQLAlchemy longer than PostgreSQL takes to run it, so what does
-not depend on the request is built once, and kept for the visitor and the latest readers.
-"""
+"""Reading questions and answers: each list and each detail is one statement."""
 
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, Literal
 from uuid import UUID
 
+from pydantic import TypeAdapter
 from sqlalchemy import (
+    JSON,
     ColumnElement,
     Select,
     Uuid,
@@ -27,23 +25,24 @@ from backend_hub.auth.actor import Actor
 from backend_hub.db import AsyncSession
 from backend_hub.errors import NotFound, Unprocessable
 from backend_hub.http.cursors import Order, Page, PageParams, read_page
-from backend_hub.posts.fulltext import matches, rank
-from backend_hub.posts.models import Comment, Post, PostKind
+from backend_hub.http.ready import Listing, Ready, dump, fields_of
+from backend_hub.posts.fulltext import rank
+from backend_hub.posts.models import Comment, Post
 from backend_hub.posts.queries import (
     ACTIVE,
     NEWEST,
+    POST_CONDITIONS,
     TOP,
     author_json,
     from_comments,
     from_posts,
     one,
     post_columns,
-    tagged,
+    set_filters,
     text_columns,
     titled_columns,
-    written_by,
 )
-from backend_hub.posts.visibility import reachable, visible
+from backend_hub.posts.visibility import STAND_INS, ReaderKind, reachable, reader_kind, visible
 from backend_hub.questions.models import Question
 from backend_hub.questions.schemas import (
     MAX_ANSWERS,
@@ -52,7 +51,13 @@ from backend_hub.questions.schemas import (
     QuestionRead,
     QuestionSummary,
 )
-from backend_hub.topics.service import subtree
+from backend_hub.statements import (
+    Prepared,
+    Reader,
+    prepare,
+    text_parameter,
+    with_moments_as_text,
+)
 from backend_hub.users.models import User
 
 QuestionSort = Literal["newest", "active", "top", "relevance"]
@@ -73,8 +78,10 @@ ANSWER_ORDERS: dict[str, Order] = {
     "oldest": Order("oldest", [col(Post.id)], descending=False),
 }
 QUESTION_ID = bindparam("question_id", type_=Uuid())
-READERS = 64
-"""How many readers' statements are kept."""
+KEPT = 256
+"""Shapes whose statements are kept."""
+QUESTION = TypeAdapter(QuestionRead)
+QUESTION_PAGE = TypeAdapter(Page[QuestionSummary])
 EMPTY_ARRAY: ColumnElement[Any] = literal_column("'[]'::json")
 
 
@@ -87,31 +94,12 @@ class QuestionFilters:
     state: QuestionState | None = None
     q: str | None = None
 
-    def conditions(self) -> list[Any]:
-        """One condition for each filter that is set."""
-        wanted: list[Any] = []
-        if self.topic is not None:
-            wanted.append(col(Post.topic_id).in_(subtree(self.topic)))
-        if self.tag is not None:
-            wanted.append(tagged(self.tag))
-        if self.author is not None:
-            wanted.append(written_by(self.author))
-        if self.language is not None:
-            wanted.append(col(Post.language) == self.language)
-        if self.state is not None:
-            wanted.append(STATES[self.state])
-        if self.q is not None:
-            wanted.append(matches(self.q))
-        return wanted
 
-
-def order_for(sort: QuestionSort, q: str | None) -> Order:
-    """The order of a sort; relevance needs something to be relevant to."""
+def order_for(sort: QuestionSort) -> Order:
+    """The order of a sort; `relevance` is to the parameter `q`."""
     if sort != "relevance":
         return ORDERS[sort]
-    if q is None:
-        raise Unprocessable("Sorting by relevance needs q", loc=("query", "sort"))
-    return Order("relevance", [rank(q), col(Post.id)])
+    return Order("relevance", [rank(text_parameter("q")), col(Post.id)])
 
 
 def summary_columns() -> list[Any]:
@@ -131,7 +119,6 @@ def question_summaries() -> Select[Any]:
     return from_questions(summary_columns())
 
 
-@lru_cache(READERS)
 def from_answers(actor: Actor | None) -> Select[Any]:
     """A statement over answers, with what AnswerRead shows."""
     columns = [
@@ -146,30 +133,30 @@ def from_answers(actor: Actor | None) -> Select[Any]:
 
 def comments_json() -> Any:
     """The post's first comments, as a JSON array."""
-    first = (
+    statement = (
         from_comments()
         .where(col(Comment.post_id) == Post.id)
         .correlate(Post)
         .order_by(col(Comment.id))
         .limit(MAX_COMMENTS)
-        .subquery("first_comments")
     )
-    rows = func.json_agg(aggregate_order_by(first.table_valued(), first.c.id))
+    first = with_moments_as_text(statement).subquery("first_comments")
+    rows = func.json_agg(aggregate_order_by(first.table_valued(), first.c.id), type_=JSON)
     return select(func.coalesce(rows, EMPTY_ARRAY)).select_from(first).scalar_subquery()
 
 
 def answers_json(actor: Actor | None) -> Any:
     """The best answers to QUESTION_ID, as a JSON array."""
     order = [column.desc() for column in ANSWER_ORDERS["top"].columns]
-    best = (
+    statement = (
         from_answers(actor)
         .where(col(Post.parent_id) == QUESTION_ID, visible(actor))
         .order_by(*order)
         .limit(MAX_ANSWERS)
-        .subquery("best_answers")
     )
+    best = with_moments_as_text(statement).subquery("best_answers")
     best_first = (best.c.accepted.desc(), best.c.score.desc(), best.c.id.desc())
-    rows = func.json_agg(aggregate_order_by(best.table_valued(), *best_first))
+    rows = func.json_agg(aggregate_order_by(best.table_valued(), *best_first), type_=JSON)
     return select(func.coalesce(rows, EMPTY_ARRAY)).select_from(best).scalar_subquery()
 
 
@@ -187,29 +174,44 @@ def _duplicate_of_json() -> Any:
     """The question that was asked before, while everybody sees it."""
     first = aliased(Post)
     return (
-        select(func.json_build_object("id", first.id, "title", first.title))
+        select(func.json_build_object("id", first.id, "title", first.title, type_=JSON))
         .where(col(first.id) == Question.duplicate_of_id, col(first.deleted_at).is_(None))
         .correlate(Question)
         .scalar_subquery()
     )
 
 
+@lru_cache(KEPT)
+def _listing(
+    filters: frozenset[str], state: QuestionState | None, sort: QuestionSort, reader: ReaderKind
+) -> Listing[Page[QuestionSummary]]:
+    wanted = [POST_CONDITIONS[name](text_parameter(name)) for name in filters - {"state"}]
+    if state is not None:
+        wanted.append(STATES[state])
+    statement = question_summaries().where(
+        col(Post.kind) == literal_column("'question'"), visible(STAND_INS[reader]), *wanted
+    )
+    return Listing(statement, order_for(sort), QUESTION_PAGE)
+
+
 async def list_questions(
-    session: AsyncSession,
+    reader: Reader,
     actor: Actor | None,
     filters: QuestionFilters,
     sort: QuestionSort,
     page: PageParams,
-) -> Page[QuestionSummary]:
-    statement = question_summaries().where(
-        col(Post.kind) == PostKind.question, visible(actor), *filters.conditions()
-    )
-    return await read_page(session, statement, order_for(sort, filters.q), page, QuestionSummary)
+) -> Ready[Page[QuestionSummary]]:
+    """Raises Unprocessable for a sort by relevance to nothing."""
+    if sort == "relevance" and filters.q is None:
+        raise Unprocessable("Sorting by relevance needs q", loc=("query", "sort"))
+    listing = _listing(set_filters(filters), filters.state, sort, reader_kind(actor))
+    return await listing.read(reader, {**vars(filters), "actor_id": actor and actor.id}, page)
 
 
-@lru_cache(READERS)
-def _whole_question(actor: Actor | None) -> Select[Any]:
+@lru_cache(KEPT)
+def _whole_question(reader: ReaderKind) -> Prepared:
     """The statement of the question QUESTION_ID, with what QuestionRead shows."""
+    actor = STAND_INS[reader]
     columns = [
         *summary_columns(),
         *text_columns(actor),
@@ -218,15 +220,17 @@ def _whole_question(actor: Actor | None) -> Select[Any]:
         comments_json().label("comments"),
         answers_json(actor).label("answers"),
     ]
-    return from_questions(columns).where(col(Post.id) == QUESTION_ID, reachable(actor))
+    return prepare(from_questions(columns).where(col(Post.id) == QUESTION_ID, reachable(actor)))
 
 
-async def read_question(session: AsyncSession, actor: Actor | None, post_id: UUID) -> QuestionRead:
+async def read_question(reader: Reader, actor: Actor | None, post_id: UUID) -> Ready[QuestionRead]:
     """The whole question with answers and comments; raises NotFound."""
-    row = await one(session, _whole_question(actor), question_id=post_id)
-    if row is None:
+    statement = _whole_question(reader_kind(actor))
+    values = {"question_id": post_id, "actor_id": actor and actor.id}
+    rows = await reader.fetch(statement, values)
+    if not rows:
         raise NotFound("There is no such question")
-    return QuestionRead.model_validate(dict(row))
+    return Ready(dump(fields_of(rows[0], statement)), QUESTION, rows[0]["version"])
 
 
 async def list_answers(

@@ -9,9 +9,10 @@ from backend_hub.auth.dependencies import Once, QuestionAuthor, Viewer
 from backend_hub.http.cursors import Page
 from backend_hub.http.etag import IfMatch, set_version
 from backend_hub.http.paging import Paging
+from backend_hub.http.ready import answer
 from backend_hub.http.routing import hub_router
 from backend_hub.http.schemas import Language, Slug, TagName, Username
-from backend_hub.http.sessions import ReadSession, Session
+from backend_hub.http.sessions import Reads, ReadSession, Session
 from backend_hub.posts.schemas import RevisionNumber
 from backend_hub.questions import answering, examples, queries, service, similar
 from backend_hub.questions.queries import AnswerSort, QuestionFilters, QuestionSort, QuestionState
@@ -54,31 +55,29 @@ async def question_filters(
     return QuestionFilters(topic, tag, author, language, state, q)
 
 
-@router.get("", summary="List questions")
+@router.get("", summary="List questions", response_model=Page[QuestionSummary])
 async def list_questions(
-    session: ReadSession,
+    reads: Reads,
     actor: Viewer,
     page: Paging,
     filters: Annotated[QuestionFilters, Depends(question_filters)],
     sort: Annotated[QuestionSort, Query(description="`relevance` needs `q`.")] = "newest",
-) -> Page[QuestionSummary]:
+) -> Response:
     """Questions without their text; a topic includes its sub-topics."""
-    return await queries.list_questions(session, actor, filters, sort, page)
+    return answer(await queries.list_questions(reads, actor, filters, sort, page))
 
 
-@router.post("", summary="Ask a question", status_code=201)
+@router.post("", summary="Ask a question", status_code=201, response_model=QuestionRead)
 async def ask_question(
     form: Annotated[QuestionCreate, Body(openapi_examples=examples.ASK_EXAMPLES)],
     actor: QuestionAuthor,
     session: Session,
-    response: Response,
     _once: Once,
-) -> QuestionRead:
+) -> Response:
     """Look at the similar questions of your title first: it may have been answered."""
     post = await service.ask_question(session, actor.id, form)
-    response.headers["Location"] = f"/api/v1/questions/{post.id}"
-    set_version(response, post.version)
-    return await queries.read_question(session, actor, post.id)
+    location = f"/api/v1/questions/{post.id}"
+    return answer(await queries.read_question(session, actor, post.id), location)
 
 
 # Before `/{question_id}`, which would take the word for an id.
@@ -101,29 +100,23 @@ async def similar_questions(
     return await similar.similar_questions(session, actor, title, limit)
 
 
-@router.get("/{question_id:uuid}", summary="Read a question")
-async def read_question(
-    question_id: UUID, session: ReadSession, actor: Viewer, response: Response
-) -> QuestionRead:
+@router.get("/{question_id:uuid}", summary="Read a question", response_model=QuestionRead)
+async def read_question(question_id: UUID, reads: Reads, actor: Viewer) -> Response:
     """The question with its comments and answers: the accepted one first, then by score."""
-    question = await queries.read_question(session, actor, question_id)
-    set_version(response, question.version)
-    return question
+    return answer(await queries.read_question(reads, actor, question_id))
 
 
-@router.patch("/{question_id:uuid}", summary="Edit a question")
+@router.patch("/{question_id:uuid}", summary="Edit a question", response_model=QuestionRead)
 async def edit_question(
     question_id: UUID,
     form: Annotated[QuestionUpdate, Body(openapi_examples=examples.EDIT_EXAMPLES)],
     actor: QuestionAuthor,
     if_match: IfMatch,
     session: Session,
-    response: Response,
-) -> QuestionRead:
+) -> Response:
     """By its asker, or by a moderator. Each edit is a revision."""
-    post = await service.edit_question(session, actor, question_id, form, if_match)
-    set_version(response, post.version)
-    return await queries.read_question(session, actor, question_id)
+    await service.edit_question(session, actor, question_id, form, if_match)
+    return answer(await queries.read_question(session, actor, question_id))
 
 
 @router.delete("/{question_id:uuid}", summary="Delete a question", status_code=204)
@@ -134,18 +127,19 @@ async def delete_question(
     await service.delete_question(session, actor, question_id, if_match)
 
 
-@router.post("/{question_id:uuid}/restore", summary="Restore a question")
-async def restore_question(
-    question_id: UUID, actor: QuestionAuthor, session: Session, response: Response
-) -> QuestionRead:
+@router.post(
+    "/{question_id:uuid}/restore", summary="Restore a question", response_model=QuestionRead
+)
+async def restore_question(question_id: UUID, actor: QuestionAuthor, session: Session) -> Response:
     """Undo a deletion; what a moderator deleted only moderators restore."""
-    post = await service.restore_question(session, actor, question_id)
-    set_version(response, post.version)
-    return await queries.read_question(session, actor, question_id)
+    await service.restore_question(session, actor, question_id)
+    return answer(await queries.read_question(session, actor, question_id))
 
 
 @router.post(
-    "/{question_id:uuid}/revisions/{number}/restore", summary="Go back to a revision of a question"
+    "/{question_id:uuid}/revisions/{number}/restore",
+    summary="Go back to a revision of a question",
+    response_model=QuestionRead,
 )
 async def restore_question_revision(
     question_id: UUID,
@@ -153,12 +147,10 @@ async def restore_question_revision(
     actor: QuestionAuthor,
     if_match: IfMatch,
     session: Session,
-    response: Response,
-) -> QuestionRead:
+) -> Response:
     """Write the content of an earlier revision as a new one."""
-    post = await service.restore_revision(session, actor, question_id, number, if_match)
-    set_version(response, post.version)
-    return await queries.read_question(session, actor, question_id)
+    await service.restore_revision(session, actor, question_id, number, if_match)
+    return answer(await queries.read_question(session, actor, question_id))
 
 
 @router.get("/{question_id:uuid}/related-resources", summary="List related resources")
@@ -169,43 +161,38 @@ async def list_related_resources(
     return await similar.list_related_resources(session, actor, question_id, limit)
 
 
-@router.post("/{question_id:uuid}/close", summary="Close a question")
+@router.post("/{question_id:uuid}/close", summary="Close a question", response_model=QuestionRead)
 async def close_question(
     question_id: UUID,
     form: Annotated[QuestionClose, Body(openapi_examples=examples.CLOSE_EXAMPLES)],
     actor: QuestionAuthor,
     session: Session,
-    response: Response,
-) -> QuestionRead:
+) -> Response:
     """By its asker, or by a moderator: it takes no more answers. A duplicate names the first."""
-    post = await service.close_question(session, actor, question_id, form)
-    set_version(response, post.version)
-    return await queries.read_question(session, actor, question_id)
+    await service.close_question(session, actor, question_id, form)
+    return answer(await queries.read_question(session, actor, question_id))
 
 
-@router.post("/{question_id:uuid}/reopen", summary="Reopen a question")
-async def reopen_question(
-    question_id: UUID, actor: QuestionAuthor, session: Session, response: Response
-) -> QuestionRead:
+@router.post("/{question_id:uuid}/reopen", summary="Reopen a question", response_model=QuestionRead)
+async def reopen_question(question_id: UUID, actor: QuestionAuthor, session: Session) -> Response:
     """Take answers again; what a moderator closed only moderators reopen."""
-    post = await service.reopen_question(session, actor, question_id)
-    set_version(response, post.version)
-    return await queries.read_question(session, actor, question_id)
+    await service.reopen_question(session, actor, question_id)
+    return answer(await queries.read_question(session, actor, question_id))
 
 
-@router.put("/{question_id:uuid}/accepted-answer", summary="Accept an answer")
+@router.put(
+    "/{question_id:uuid}/accepted-answer", summary="Accept an answer", response_model=QuestionRead
+)
 async def accept_answer(
     question_id: UUID,
     form: Annotated[AnswerAcceptance, Body(openapi_examples=examples.ACCEPT_EXAMPLES)],
     actor: QuestionAuthor,
     if_match: IfMatch,
     session: Session,
-    response: Response,
-) -> QuestionRead:
+) -> Response:
     """By the asker only; a question has one accepted answer, and another may replace it."""
-    post = await answering.accept_answer(session, actor, question_id, form.answer_id, if_match)
-    set_version(response, post.version)
-    return await queries.read_question(session, actor, question_id)
+    await answering.accept_answer(session, actor, question_id, form.answer_id, if_match)
+    return answer(await queries.read_question(session, actor, question_id))
 
 
 @router.delete("/{question_id:uuid}/accepted-answer", summary="Accept no answer", status_code=204)

@@ -1,34 +1,53 @@
 """Reading resources: each list and each detail is one statement."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 from uuid import UUID
 
+import orjson
+from pydantic import TypeAdapter
+from sqlalchemy import Select, Uuid, bindparam, literal_column
 from sqlmodel import col
 
 from backend_hub.auth.actor import Actor
-from backend_hub.db import AsyncSession
 from backend_hub.errors import NotFound, Unprocessable
-from backend_hub.http.cursors import Order, Page, PageParams, read_page
-from backend_hub.posts.fulltext import matches, rank
-from backend_hub.posts.models import Post, PostKind
+from backend_hub.http.cursors import Order, Page, PageParams
+from backend_hub.http.ready import Listing, Ready, dump, fields_of
+from backend_hub.posts.fulltext import rank
+from backend_hub.posts.models import Post
 from backend_hub.posts.queries import (
     ACTIVE,
     NEWEST,
+    POST_CONDITIONS,
     TOP,
     from_posts,
-    one,
-    tagged,
+    set_filters,
     text_columns,
     titled_columns,
-    written_by,
 )
-from backend_hub.posts.visibility import reachable, visible
+from backend_hub.posts.visibility import STAND_INS, ReaderKind, reachable, reader_kind, visible
 from backend_hub.resources.models import Level, Resource, ResourceKind
-from backend_hub.resources.schemas import ResourceRead, ResourceSummary, resource_read
-from backend_hub.topics.service import subtree
+from backend_hub.resources.schemas import (
+    CodeSampleRead,
+    LinkRead,
+    ProjectRead,
+    ResourceRead,
+    ResourceSummary,
+    resource_read,
+)
+from backend_hub.statements import Prepared, Reader, prepare, text_parameter
 
 ResourceSort = Literal["newest", "top", "active", "relevance"]
+KEPT = 256
+"""Shapes whose statements are kept."""
+RESOURCE_PAGE = TypeAdapter(Page[ResourceSummary])
+FIELDS: dict[str, tuple[str, ...]] = {
+    "link": tuple(LinkRead.model_fields),
+    "code_sample": tuple(CodeSampleRead.model_fields),
+    "project": tuple(ProjectRead.model_fields),
+}
+"""What each kind shows."""
 ORDERS: dict[str, Order] = {"newest": NEWEST, "top": TOP, "active": ACTIVE}
 
 
@@ -42,61 +61,71 @@ class ResourceFilters:
     author: str | None = None
     q: str | None = None
 
-    def conditions(self) -> list[Any]:
-        """One condition for each filter that is set."""
-        wanted: list[Any] = []
-        if self.kind is not None:
-            wanted.append(col(Resource.kind) == self.kind)
-        if self.topic is not None:
-            wanted.append(col(Post.topic_id).in_(subtree(self.topic)))
-        if self.tag is not None:
-            wanted.append(tagged(self.tag))
-        if self.level is not None:
-            wanted.append(col(Resource.level) == self.level)
-        if self.language is not None:
-            wanted.append(col(Post.language) == self.language)
-        if self.author is not None:
-            wanted.append(written_by(self.author))
-        if self.q is not None:
-            wanted.append(matches(self.q))
-        return wanted
+
+CONDITIONS: dict[str, Any] = {
+    **POST_CONDITIONS,
+    "kind": lambda kind: col(Resource.kind) == kind,
+    "level": lambda level: col(Resource.level) == level,
+}
 
 
-def order_for(sort: ResourceSort, q: str | None, orders: dict[str, Order] = ORDERS) -> Order:
-    """The order of a sort; relevance needs something to be relevant to."""
+def order_for(sort: ResourceSort) -> Order:
+    """The order of a sort; `relevance` is to the parameter `q`."""
     if sort != "relevance":
-        return orders[sort]
-    if q is None:
-        raise Unprocessable("Sorting by relevance needs q", loc=("query", "sort"))
-    return Order("relevance", [rank(q), col(Post.id)])
+        return ORDERS[sort]
+    return Order("relevance", [rank(text_parameter("q")), col(Post.id)])
+
+
+def from_resources(columns: list[Any], *names: str) -> Select[Any]:
+    """A statement over resources, with these of their own columns."""
+    own = [col(getattr(Resource, name)) for name in names]
+    return from_posts([*columns, *own]).join(Resource, col(Resource.post_id) == Post.id)
+
+
+@lru_cache(KEPT)
+def _listing(
+    filters: frozenset[str], sort: ResourceSort, reader: ReaderKind
+) -> Listing[Page[ResourceSummary]]:
+    statement = from_resources(titled_columns(), "kind", "level", "link_type", "url").where(
+        col(Post.kind) == literal_column("'resource'"),
+        visible(STAND_INS[reader]),
+        *(CONDITIONS[name](text_parameter(name)) for name in filters),
+    )
+    return Listing(statement, order_for(sort), RESOURCE_PAGE)
 
 
 async def list_resources(
-    session: AsyncSession,
+    reader: Reader,
     actor: Actor | None,
     filters: ResourceFilters,
     sort: ResourceSort,
     page: PageParams,
-) -> Page[ResourceSummary]:
-    columns = [col(getattr(Resource, name)) for name in ("kind", "level", "link_type", "url")]
-    statement = (
-        from_posts([*titled_columns(), *columns])
-        .join(Resource, col(Resource.post_id) == Post.id)
-        .where(col(Post.kind) == PostKind.resource, visible(actor), *filters.conditions())
-    )
-    return await read_page(session, statement, order_for(sort, filters.q), page, ResourceSummary)
+) -> Ready[Page[ResourceSummary]]:
+    """Raises Unprocessable for a sort by relevance to nothing."""
+    if sort == "relevance" and filters.q is None:
+        raise Unprocessable("Sorting by relevance needs q", loc=("query", "sort"))
+    listing = _listing(set_filters(filters), sort, reader_kind(actor))
+    return await listing.read(reader, {**vars(filters), "actor_id": actor and actor.id}, page)
 
 
-async def read_resource(session: AsyncSession, actor: Actor | None, post_id: UUID) -> ResourceRead:
-    """The whole resource, in the form of its kind; raises NotFound."""
+@lru_cache(KEPT)
+def _whole_resource(reader: ReaderKind) -> Prepared:
+    """The statement of the resource `resource_id`."""
+    actor = STAND_INS[reader]
     names = ("kind", "level", "link_type", "url", "details", "source")
-    columns = [col(getattr(Resource, name)) for name in names]
-    statement = (
-        from_posts([*titled_columns(), *text_columns(actor), *columns])
-        .join(Resource, col(Resource.post_id) == Post.id)
-        .where(col(Post.id) == post_id, reachable(actor))
-    )
-    row = await one(session, statement)
-    if row is None:
+    statement = from_resources([*titled_columns(), *text_columns(actor)], *names)
+    resource_id = bindparam("resource_id", type_=Uuid())
+    return prepare(statement.where(col(Post.id) == resource_id, reachable(actor)))
+
+
+async def read_resource(reader: Reader, actor: Actor | None, post_id: UUID) -> Ready[ResourceRead]:
+    """The whole resource, in the form of its kind; raises NotFound."""
+    statement = _whole_resource(reader_kind(actor))
+    values = {"resource_id": post_id, "actor_id": actor and actor.id}
+    rows = await reader.fetch(statement, values)
+    if not rows:
         raise NotFound("There is no such resource")
-    return resource_read.validate_python({**row, **row["details"]})
+    row = rows[0]
+    known = {**fields_of(row, statement), **orjson.loads(row["details"])}
+    fields = {name: known[name] for name in FIELDS[row["kind"]]}
+    return Ready(dump(fields), resource_read, row["version"])

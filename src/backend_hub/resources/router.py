@@ -7,11 +7,12 @@ from fastapi import Body, Depends, Path, Query, Response
 
 from backend_hub.auth.dependencies import Once, ResourceAuthor, Viewer
 from backend_hub.http.cursors import Page
-from backend_hub.http.etag import IfMatch, set_version
+from backend_hub.http.etag import IfMatch
 from backend_hub.http.paging import Paging
+from backend_hub.http.ready import answer
 from backend_hub.http.routing import hub_router
 from backend_hub.http.schemas import Language, Slug, TagName, Username
-from backend_hub.http.sessions import ReadSession, Session
+from backend_hub.http.sessions import Reads, Session
 from backend_hub.posts.schemas import RevisionNumber
 from backend_hub.resources import queries, service
 from backend_hub.resources.examples import CREATE_EXAMPLES, UPDATE_EXAMPLES
@@ -43,16 +44,16 @@ async def resource_filters(
     return ResourceFilters(kind, topic, tag, level, language, author, q)
 
 
-@router.get("", summary="List resources")
+@router.get("", summary="List resources", response_model=Page[ResourceSummary])
 async def list_resources(
-    session: ReadSession,
+    reads: Reads,
     actor: Viewer,
     page: Paging,
     filters: Annotated[ResourceFilters, Depends(resource_filters)],
     sort: Annotated[ResourceSort, Query(description="`relevance` needs `q`.")] = "newest",
-) -> Page[ResourceSummary]:
+) -> Response:
     """Links, code samples and projects; a topic includes its sub-topics."""
-    return await queries.list_resources(session, actor, filters, sort, page)
+    return answer(await queries.list_resources(reads, actor, filters, sort, page))
 
 
 @router.post("", summary="Add a resource", status_code=201, response_model=ResourceRead)
@@ -60,27 +61,21 @@ async def add_resource(
     form: Annotated[ResourceCreate, Body(openapi_examples=CREATE_EXAMPLES)],
     actor: ResourceAuthor,
     session: Session,
-    response: Response,
     _once: Once,
-) -> ResourceRead:
+) -> Response:
     """Share a link, a code sample or a project.
 
     A link that the hub has already is answered with 409; `existing` names it.
     """
     post = await service.add_resource(session, actor.id, form)
-    response.headers["Location"] = f"/api/v1/resources/{post.id}"
-    set_version(response, post.version)
-    return await queries.read_resource(session, actor, post.id)
+    location = f"/api/v1/resources/{post.id}"
+    return answer(await queries.read_resource(session, actor, post.id), location)
 
 
 @router.get("/{resource_id}", summary="Read a resource", response_model=ResourceRead)
-async def read_resource(
-    resource_id: UUID, session: ReadSession, actor: Viewer, response: Response
-) -> ResourceRead:
+async def read_resource(resource_id: UUID, reads: Reads, actor: Viewer) -> Response:
     """The whole resource; its `kind` tells which fields it has."""
-    resource = await queries.read_resource(session, actor, resource_id)
-    set_version(response, resource.version)
-    return resource
+    return answer(await queries.read_resource(reads, actor, resource_id))
 
 
 @router.patch("/{resource_id}", summary="Edit a resource", response_model=ResourceRead)
@@ -90,15 +85,13 @@ async def edit_resource(
     actor: ResourceAuthor,
     if_match: IfMatch,
     session: Session,
-    response: Response,
-) -> ResourceRead:
+) -> Response:
     """By its author, or by a reviewer; everyone else proposes a contribution.
 
     Each edit is a revision: it can be compared and restored.
     """
-    post = await service.edit_resource(session, actor, resource_id, form, if_match)
-    set_version(response, post.version)
-    return await queries.read_resource(session, actor, resource_id)
+    await service.edit_resource(session, actor, resource_id, form, if_match)
+    return answer(await queries.read_resource(session, actor, resource_id))
 
 
 @router.delete("/{resource_id}", summary="Delete a resource", status_code=204)
@@ -110,13 +103,10 @@ async def delete_resource(
 
 
 @router.post("/{resource_id}/restore", summary="Restore a resource", response_model=ResourceRead)
-async def restore_resource(
-    resource_id: UUID, actor: ResourceAuthor, session: Session, response: Response
-) -> ResourceRead:
+async def restore_resource(resource_id: UUID, actor: ResourceAuthor, session: Session) -> Response:
     """Undo a deletion; what a moderator deleted only moderators restore."""
-    post = await service.restore_resource(session, actor, resource_id)
-    set_version(response, post.version)
-    return await queries.read_resource(session, actor, resource_id)
+    await service.restore_resource(session, actor, resource_id)
+    return answer(await queries.read_resource(session, actor, resource_id))
 
 
 @router.post(
@@ -130,9 +120,7 @@ async def restore_resource_revision(
     actor: ResourceAuthor,
     if_match: IfMatch,
     session: Session,
-    response: Response,
-) -> ResourceRead:
+) -> Response:
     """Write the content of an earlier revision as a new one."""
-    post = await service.restore_revision(session, actor, resource_id, number, if_match)
-    set_version(response, post.version)
-    return await queries.read_resource(session, actor, resource_id)
+    await service.restore_revision(session, actor, resource_id, number, if_match)
+    return answer(await queries.read_resource(session, actor, resource_id))

@@ -1,20 +1,21 @@
 """A page of search results."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, RowMapping
-from sqlalchemy.dialects.postgresql.base import PGCompiler
+from orjson import Fragment
+from pydantic import TypeAdapter
 
 from backend_hub.auth.actor import Actor
-from backend_hub.db import AsyncSession
 from backend_hub.errors import Unprocessable
-from backend_hub.http.cursors import Order, PageParams, cut, decode_cursor
+from backend_hub.http.cursors import Order, PageParams, cut
+from backend_hub.http.ready import Ready, dump, fields_of, page_values
 from backend_hub.search import highlights
 from backend_hub.search.conditions import terms_of
 from backend_hub.search.query_language import Qualifier, Query, SearchKind, parse
-from backend_hub.search.schemas import Facets, SearchHit, SearchPage
+from backend_hub.search.schemas import SearchHit, SearchPage
 from backend_hub.search.statements import (
     KEYS,
     SearchSort,
@@ -22,8 +23,10 @@ from backend_hub.search.statements import (
     page_statement,
     total_statement,
 )
+from backend_hub.statements import Prepared, Reader, Row
 
-NO_FACETS = Facets(kind=[], topic=[], tag=[], exact=True)
+NO_FACETS = {"kind": [], "topic": [], "tag": [], "exact": True}
+SEARCH_PAGE = TypeAdapter(SearchPage)
 
 
 @dataclass(frozen=True)
@@ -49,48 +52,39 @@ class Search:
 
 
 async def search(
-    session: AsyncSession, actor: Actor | None, wanted: Search, page: PageParams
-) -> SearchPage:
+    reader: Reader, actor: Actor | None, wanted: Search, page: PageParams
+) -> Ready[SearchPage]:
     """The matches that the actor may see; raises Unprocessable for a query that makes no sense."""
     if not wanted.q.strip():
         raise Unprocessable("Type a word or a qualifier", loc=("query", "q"))
     query = parse(wanted.q)
     terms, values = terms_of(query.qualifiers, wanted.required())
     order = wanted.order(query)
-    after = decode_cursor(page.cursor, order) if page.cursor is not None else []
-    values |= {f"after_{number}": value for number, value in enumerate(after)}
-    values |= {"words": query.words, "limit": page.limit + 1, "actor_id": actor and actor.id}
+    values |= {"words": query.words, "actor_id": actor and actor.id, **page_values(order, page)}
     sort: Any = order.name.partition("-")[0]
-    shape = Shape(bool(query.words), terms, sort, actor is not None, bool(after))
-    rows = (await _run(session, page_statement(shape), values)).mappings().all()
+    continued = page.cursor is not None
+    shape = Shape(bool(query.words), terms, sort, actor is not None, continued)
+    statement = page_statement(shape)
+    rows = await reader.fetch(statement, values)
     total = None
     if page.include_total:
-        total = (await _run(session, total_statement(shape), values)).scalar_one()
-    return SearchPage(
-        items=[_hit(row) for row in cut(rows, order, page)],
-        next_cursor=page.next_cursor,
-        total=total,
-        facets=None if after else _facets(rows),
-    )
+        total = (await reader.fetch(total_statement(shape), values))[0]["total"]
+    content = {
+        "items": [_hit(row, statement) for row in cut(rows, order, page)],
+        "next_cursor": page.next_cursor,
+        "total": total,
+        "facets": None if continued else _facets(rows),
+    }
+    return Ready(dump(content), SEARCH_PAGE)
 
 
-async def _run(
-    session: AsyncSession, statement: PGCompiler, values: dict[str, Any]
-) -> CursorResult[Any]:
-    """Send a compiled statement."""
-    names = statement.positiontup or []
-    constants = statement.params
-    parameters = tuple(values[name] if name in values else constants[name] for name in names)
-    connection = await session.connection()
-    return await connection.exec_driver_sql(statement.string, parameters)
+def _facets(rows: Sequence[Row]) -> Any:
+    return Fragment(rows[0]["facets"]) if rows else NO_FACETS
 
 
-def _facets(rows: Any) -> Facets:
-    return Facets.model_validate(rows[0]["facets"]) if rows else NO_FACETS
-
-
-def _hit(row: RowMapping) -> SearchHit:
-    fields = dict(row)
+def _hit(row: Row, statement: Prepared) -> dict[str, Any]:
+    known = fields_of(row, statement)
+    fields = {name: known[name] for name in SearchHit.model_fields}
     fields["title_highlighted"] = highlights.marked(fields["title_highlighted"])
     fields["snippet"] = highlights.marked_html(fields["snippet"])
-    return SearchHit.model_validate(fields)
+    return fields

@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Query
+from fastapi import Depends, Query, Response
 
 from backend_hub.auth.dependencies import Viewer
 from backend_hub.http.paging import Paging
+from backend_hub.http.ready import answer
 from backend_hub.http.routing import hub_router
 from backend_hub.http.schemas import Slug
-from backend_hub.http.sessions import ReadSession
+from backend_hub.http.sessions import Reads
 from backend_hub.search import queries
 from backend_hub.search.queries import Search
 from backend_hub.search.query_language import SearchKind
@@ -38,13 +39,13 @@ async def search_params(
     return Search(q, kind, topic, sort)
 
 
-@router.get("", summary="Search")
+@router.get("", summary="Search", response_model=SearchPage)
 async def search(
     wanted: Annotated[Search, Depends(search_params)],
-    session: ReadSession,
+    reads: Reads,
     actor: Viewer,
     page: Paging,
-) -> SearchPage:
+) -> Response:
     """Resources, questions and answers, the best match first.
 
     Each post is searched in the language it is written in. `"a phrase"` stands together, `-word`
@@ -63,4 +64,4 @@ async def search(
     Of two kinds, authors, topics, languages or levels one is enough. A qualifier that does not
     exist is a word.
     """
-    return await queries.search(session, actor, wanted, page)
+    return answer(await queries.search(reads, actor, wanted, page))

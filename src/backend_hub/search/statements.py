@@ -3,9 +3,6 @@
 First the matches with their rank, then one page of them, and only for that page the author, the
 title, the tags and the highlighting. The facets ride on the first row, so that what matches is
 found once.
-
-Building and compiling such a statement takes longer than a selective search, so that it is done
-once for each shape of a search; the values come as parameters.
 """
 
 import functools
@@ -14,6 +11,7 @@ from typing import Any, Literal
 
 from sqlalchemy import (
     CTE,
+    JSON,
     ColumnElement,
     Double,
     Integer,
@@ -30,24 +28,23 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects.postgresql import aggregate_order_by
-from sqlalchemy.dialects.postgresql.asyncpg import dialect
-from sqlalchemy.dialects.postgresql.base import PGCompiler
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from backend_hub.auth.actor import Actor
 from backend_hub.http.cursors import Order, one_page
+from backend_hub.http.ready import LIMIT, after_parameters
 from backend_hub.posts.fulltext import matched_by, queries_in_use, rank_by
 from backend_hub.posts.models import Post, PostTag
 from backend_hub.posts.queries import author_json, tag_names, topic_json
-from backend_hub.posts.visibility import visible
+from backend_hub.posts.visibility import STAND_INS, ReaderKind, visible
 from backend_hub.questions.models import Question
 from backend_hub.resources.models import Resource
 from backend_hub.search import highlights
 from backend_hub.search.conditions import Term, conditions_of
 from backend_hub.search.schemas import MAX_COUNTED, TOP_VALUES
+from backend_hub.statements import Prepared, prepare
 from backend_hub.topics.models import Tag, Topic
-from backend_hub.users.models import Role, User
+from backend_hub.users.models import User
 
 SearchSort = Literal["relevance", "newest", "top"]
 
@@ -56,14 +53,6 @@ KEYS: dict[str, list[Any]] = {
     "newest": [column("id", Uuid())],
     "top": [column("score", Integer()), column("id", Uuid())],
 }
-_DIALECT = dialect()  # type: ignore[no-untyped-call]
-# Stands for whoever asks, in a statement that is kept.
-_SOMEBODY = Actor(
-    id=bindparam("actor_id", type_=Uuid()),  # type: ignore[arg-type]
-    username="",
-    role=Role.member,
-    scopes=frozenset(),
-)
 
 
 @dataclass(frozen=True)
@@ -81,18 +70,13 @@ class Shape:
 
 
 @functools.lru_cache(maxsize=256)
-def page_statement(shape: Shape) -> PGCompiler:
-    return _compiled(_hits(_matches(shape), shape))
+def page_statement(shape: Shape) -> Prepared:
+    return prepare(_hits(_matches(shape), shape))
 
 
 @functools.lru_cache(maxsize=256)
-def total_statement(shape: Shape) -> PGCompiler:
-    return _compiled(select(func.count()).select_from(_matches(shape)))
-
-
-def _compiled(statement: Select[Any]) -> PGCompiler:
-    compiled: PGCompiler = statement.compile(dialect=_DIALECT)  # type: ignore[assignment]
-    return compiled
+def total_statement(shape: Shape) -> Prepared:
+    return prepare(select(func.count().label("total")).select_from(_matches(shape)))
 
 
 def _matches(shape: Shape) -> CTE:
@@ -107,8 +91,8 @@ def _matches(shape: Shape) -> CTE:
             .select_from(queries)
             .join(Post, matched_by(queries))
         )
-    viewer = _SOMEBODY if shape.signed_in else None
-    statement = statement.where(visible(viewer), *conditions_of(shape.terms))
+    viewer: ReaderKind = "member" if shape.signed_in else "visitor"
+    statement = statement.where(visible(STAND_INS[viewer]), *conditions_of(shape.terms))
     # Words are looked up and ranked once; without words an index has the newest at hand.
     once = "MATERIALIZED" if shape.words else "NOT MATERIALIZED"
     return statement.cte("matches").prefix_with(once)
@@ -116,12 +100,9 @@ def _matches(shape: Shape) -> CTE:
 
 def _hits(matches: CTE, shape: Shape) -> Select[Any]:
     order = Order(shape.sort, [matches.c[key.name] for key in KEYS[shape.sort]])
-    after = [
-        bindparam(f"after_{number}", type_=key.type) for number, key in enumerate(order.columns)
-    ]
     columns = [matches.c.id, *([matches.c.query, matches.c.rank] if shape.words else [])]
-    limit = bindparam("limit", type_=Integer())
-    paged = one_page(select(*columns), order, limit, after if shape.continued else None)
+    after = after_parameters(order) if shape.continued else None
+    paged = one_page(select(*columns), order, LIMIT, after)
     hits = paged.subquery("hits")
     keys = [hits.c[f"_key{number}"] for number in range(len(order.columns))]
     directions = [key.desc() for key in keys]
@@ -208,6 +189,7 @@ def _facets(matches: CTE) -> Any:
                 ),
                 "exact",
                 select(func.count() < MAX_COUNTED).select_from(counted).scalar_subquery(),
+                type_=JSON,
             )
         )
     ).scalar_subquery()

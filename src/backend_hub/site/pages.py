@@ -71,8 +71,8 @@ async def show_home(request: Request, session: ReadSession) -> HTMLResponse:
         "home.html",
         numbers=numbers(await queries.count_all(session)),
         topics=await queries.list_top_topics(session),
-        resources=new.items,
-        questions=asked.items,
+        resources=new.parsed().items,
+        questions=asked.parsed().items,
     )
 
 
@@ -83,6 +83,7 @@ async def show_topic(
     topic = await read_topic(session, slug)
     filters = ResourceFilters(topic=slug)
     found = await list_resources(session, None, filters, "newest", PageParams(NEW_ON_TOPIC))
+    listed = found.parsed()
     asked = await list_questions(
         session, None, QuestionFilters(topic=slug), "newest", PageParams(NEW_ON_HOME)
     )
@@ -92,22 +93,22 @@ async def show_topic(
         topic=topic,
         parent=await read_topic(session, topic.parent) if topic.parent else None,
         below=(await list_topics(session, slug, None, PageParams(100))).items,
-        resources=found.items,
-        more=found.next_cursor is not None,
-        questions=asked.items,
+        resources=listed.items,
+        more=listed.next_cursor is not None,
+        questions=asked.parsed().items,
     )
 
 
 @router.api_route("/resources/{resource_id}", methods=READ)
 async def show_resource(request: Request, session: ReadSession, resource_id: UUID) -> HTMLResponse:
     resource = await read_resource(session, None, resource_id)
-    return page(request, "resource.html", resource=resource)
+    return page(request, "resource.html", resource=resource.parsed())
 
 
 @router.api_route("/questions/{question_id}", methods=READ)
 async def show_question(request: Request, session: ReadSession, question_id: UUID) -> HTMLResponse:
     question = await read_question(session, None, question_id)
-    return page(request, "question.html", question=question)
+    return page(request, "question.html", question=question.parsed())
 
 
 @router.api_route("/robots.txt", methods=READ, response_class=PlainTextResponse)

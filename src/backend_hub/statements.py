@@ -1,0 +1,92 @@
+"""Statements that are built and compiled once, and sent as they are.
+
+To build and compile a statement takes SQLAlchemy longer than PostgreSQL takes to run it. So what
+is asked often is compiled once for each shape of a request, and its values come as parameters
+(docs/performance.md).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Label,
+    RowMapping,
+    Select,
+    Text,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+)
+from sqlalchemy.dialects.postgresql.asyncpg import dialect
+
+_DIALECT = dialect()  # type: ignore[no-untyped-call]
+_RFC_3339: Any = literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'""")
+
+Row = RowMapping
+"""Or asyncpg's Record, which reads the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A compiled statement; `json` names its columns that hold JSON, which come as text."""
+
+    sql: str
+    names: tuple[str, ...]
+    constants: Mapping[str, Any]
+    json: tuple[str, ...]
+
+    def arguments(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The values of `$1`, `$2` and so on."""
+        constants = self.constants
+        return tuple(values[name] if name in values else constants[name] for name in self.names)
+
+
+class Reader(Protocol):
+    """What a prepared statement can be sent to: the pool, or a session."""
+
+    async def fetch(self, statement: Prepared, values: Mapping[str, Any]) -> Sequence[Row]: ...
+
+
+def prepare(statement: Select[Any]) -> Prepared:
+    """Compile a statement whose values are named parameters."""
+    columns: list[Any] = list(statement.inner_columns)
+    json = tuple(column.name for column in columns if isinstance(column.type, JSON))
+    shown = [
+        cast(_unlabelled(column), Text).label(column.name) if column.name in json else column
+        for column in columns
+    ]
+    statement = statement.with_only_columns(*shown, maintain_column_froms=True)
+    compiled: Any = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+    return Prepared(compiled.string, tuple(compiled.positiontup), dict(compiled.params), json)
+
+
+def _unlabelled(column: Any) -> Any:
+    return column.element if isinstance(column, Label) else column
+
+
+def with_moments_as_text(statement: Select[Any]) -> Select[Any]:
+    """The same rows for a JSON array: moments as the hub writes them, and not as PostgreSQL does.
+
+    The session's time zone is UTC (db.py).
+    """
+    columns: list[Any] = list(statement.inner_columns)
+    shown = [
+        _moment_text(_unlabelled(column)).label(column.name)
+        if isinstance(column.type, DateTime)
+        else column
+        for column in columns
+    ]
+    return statement.with_only_columns(*shown, maintain_column_froms=True)
+
+
+def _moment_text(moment: Any) -> Any:
+    whole = func.to_char(moment, _RFC_3339, type_=Text)
+    return func.replace(whole, literal_column("'.000000'"), literal_column("''"), type_=Text)
+
+
+def text_parameter(name: str) -> Any:
+    return bindparam(name, type_=Text())
