@@ -47,7 +47,7 @@ async def test_answering_needs_a_sign_in_and_an_existing_question(hub: Hub) -> N
     assert (await hub.visitor.post(path, form)).status_code == 401
     assert (await ann.post(f"/questions/{NOBODY}/answers", form)).status_code == 404
     assert (await ann.post(f"/questions/{answer}/answers", form)).status_code == 404
-    assert (await ann.post("/questions/no-id/answers", form)).status_code == 422
+    assert (await ann.post("/questions/no-id/answers", form)).status_code == 404
     assert (await ann.post(path, form)).status_code == 201
 
 

@@ -22,7 +22,8 @@ def route_template(scope: Scope) -> str | None:
     beside it.
     """
     whole = scope.get("fastapi", {}).get("effective_route_context")
-    path: str | None = getattr(whole or scope.get("route"), "path", None)
+    # `path_format` is the path as the OpenAPI document has it, without convertors.
+    path: str | None = getattr(whole or scope.get("route"), "path_format", None)
     return path
 
 

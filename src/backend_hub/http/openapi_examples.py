@@ -23,6 +23,7 @@ EXAMPLE_IDS = {
     )
 }
 """By the name of a parameter; a development hub has these things (imports/demo.py)."""
+EXAMPLE_CLIENT = "study-planner"
 EXAMPLE_IDS["duplicate_of_id"] = EXAMPLE_IDS["post_id"]
 BY_NAME: dict[str, Any] = {
     "If-Match": "*",

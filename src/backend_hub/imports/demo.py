@@ -3,16 +3,19 @@
 Their ids are the examples of the OpenAPI document, so that Try it out finds them.
 """
 
+import secrets
 from typing import TypeVar
 from uuid import UUID
 
 from backend_hub.auth.passwords import hash_password
+from backend_hub.auth.service import hash_token
 from backend_hub.contributions.models import Contribution, ContributionState, Decision, Review
 from backend_hub.contributions.schemas import ContributionContent
 from backend_hub.db import AsyncSession, new_id, utcnow
 from backend_hub.http.markdown import render_markdown
-from backend_hub.http.openapi_examples import EXAMPLE_IDS
+from backend_hub.http.openapi_examples import EXAMPLE_CLIENT, EXAMPLE_IDS
 from backend_hub.imports.accounts import add_account, find_account
+from backend_hub.oauth.models import ClientType, OAuthClient
 from backend_hub.posts.content import PostContent, TextContent
 from backend_hub.posts.models import Comment, Post, PostKind
 from backend_hub.posts.service import create_post
@@ -86,6 +89,18 @@ async def seed_demo(session: AsyncSession) -> None:
         await _write_resource(session, demo)
         await _write_questions(session, demo, admin)
         await _write_contribution(session, demo, admin)
+        session.add(
+            OAuthClient(
+                id=EXAMPLE_CLIENT,
+                owner_id=demo.id,
+                name="Study planner",
+                type=ClientType.web,
+                secret_hash=hash_token(secrets.token_urlsafe(32)),
+                redirect_uris=["https://planner.example.org/callback"],
+                scope="openid profile",
+            )
+        )
+        await session.flush()
 
 
 async def _account(session: AsyncSession, username: str) -> User:

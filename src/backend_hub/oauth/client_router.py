@@ -7,6 +7,7 @@ from fastapi import Body, Path, Response
 from backend_hub.auth.dependencies import ClientOwner
 from backend_hub.http.cursors import Page
 from backend_hub.http.etag import IfMatch, set_version
+from backend_hub.http.openapi_examples import EXAMPLE_CLIENT
 from backend_hub.http.paging import Paging
 from backend_hub.http.routing import hub_router
 from backend_hub.http.sessions import ReadSession, Session
@@ -18,7 +19,7 @@ from backend_hub.oauth.schemas import ClientCreate, ClientRead, ClientUpdate, Cl
 router = hub_router("/oauth/clients", "clients")
 
 ClientId = Annotated[
-    str, Path(max_length=64, pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=["swagger-ui"])
+    str, Path(max_length=64, pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=[EXAMPLE_CLIENT])
 ]
 EXAMPLE = {
     "name": "Study planner",

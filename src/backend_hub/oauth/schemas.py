@@ -29,7 +29,11 @@ def _known(scope: str) -> str:
     return scope
 
 
-ScopeName = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(_known)]
+ScopeName = Annotated[
+    str,
+    Field(min_length=1, max_length=60, json_schema_extra={"enum": sorted(ALL_SCOPES)}),
+    AfterValidator(_known),
+]
 ScopeNames = Annotated[
     list[ScopeName],
     Field(
