@@ -1,6 +1,7 @@
 """What Prometheus reads, and who may read it."""
 
 import re
+import time
 
 import httpx
 import pytest
@@ -68,12 +69,19 @@ def test_a_short_token_is_refused() -> None:
         load_settings(environment="development", metrics_token="short")
 
 
+def read_metrics(program: Program) -> str:
+    return httpx.get(f"{program.url}/metrics", headers=HEADERS).text
+
+
 def test_two_workers_answer_for_each_other(program: Program) -> None:
     program.environment["HUB_METRICS_TOKEN"] = TOKEN
     program.start("--no-seed", "--workers", "2")
+    deadline = time.monotonic() + 30  # the second worker may come up after the first answers
+    while value(read_metrics(program), "hub_pool_size") < 20 and time.monotonic() < deadline:
+        time.sleep(0.1)
     for _ in range(30):  # a new connection each time: both get some
         assert httpx.get(f"{program.url}/health/live").status_code == 200
-    pages = [httpx.get(f"{program.url}/metrics", headers=HEADERS).text for _ in range(6)]
+    pages = [read_metrics(program) for _ in range(6)]
     labels = '{method="GET",route="/health/live",status="200"}'
     assert {value(page, f"hub_requests_total{labels}") for page in pages} == {30}
     assert value(pages[0], "hub_pool_size") == 20, "two workers, ten connections each"
