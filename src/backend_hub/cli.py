@@ -14,6 +14,7 @@ import typer
 import uvicorn
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
@@ -388,5 +389,5 @@ def main() -> None:
 
 
 def fail(message: str) -> NoReturn:
-    err.print(f"[red]backend-hub:[/red] {message}", soft_wrap=True, highlight=False)
+    err.print(f"[red]backend-hub:[/red] {escape(message)}", soft_wrap=True, highlight=False)
     sys.exit(1)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from backend_hub.cli import fail
 from backend_hub.settings import settings_page
 from tests.program.conftest import Program
 
@@ -113,3 +114,9 @@ def test_keys_are_rotated_listed_and_retired(program: Program) -> None:
     assert (refused.returncode, "rotate first" in refused.stderr) == (1, True)
     assert program.run("keys", "retire", old).returncode == 0
     assert states() == {new: "signs", old: "retired"}
+
+
+def test_a_failure_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        fail("run `pip install 'backend-hub[embedded]'`")
+    assert "'backend-hub[embedded]'" in capsys.readouterr().err
