@@ -109,7 +109,6 @@ QuestionAuthor = Annotated[Actor, Security(current_actor, scopes=["questions:wri
 Contributor = Annotated[Actor, Security(current_actor, scopes=["contributions:write"])]
 Reviewer = Annotated[Actor, Security(current_actor, scopes=["contributions:review"])]
 ClientOwner = Annotated[Actor, Security(current_actor, scopes=["clients:write"])]
-Moderator = Annotated[Actor, Security(current_actor, scopes=["posts:moderate"])]
 TopicEditor = Annotated[Actor, Security(current_actor, scopes=["topics:write"])]
 Admin = Annotated[Actor, Security(current_actor, scopes=["users:admin"])]
 

@@ -28,7 +28,7 @@ from backend_hub.auth.actor import Actor
 from backend_hub.db import AsyncSession
 from backend_hub.errors import NotFound
 from backend_hub.http.cursors import Order, Page, PageParams, read_page
-from backend_hub.posts.fulltext import matches
+from backend_hub.posts.fulltext import matches, rank
 from backend_hub.posts.models import Bookmark, Comment, Post, PostTag, Revision, Vote
 from backend_hub.posts.schemas import (
     CommentRead,
@@ -38,6 +38,7 @@ from backend_hub.posts.schemas import (
     RevisionRead,
 )
 from backend_hub.posts.visibility import visible
+from backend_hub.statements import text_parameter
 from backend_hub.topics.models import Tag, TagSynonym, Topic
 from backend_hub.topics.service import subtree
 from backend_hub.users.models import User
@@ -45,6 +46,9 @@ from backend_hub.users.models import User
 NEWEST = Order("newest", [col(Post.id)])
 ACTIVE = Order("active", [col(Post.last_activity_at), col(Post.id)])
 TOP = Order("top", [col(Post.score), col(Post.id)])
+RELEVANT = Order("relevance", [rank(text_parameter("q")), col(Post.id)])
+"""To the parameter `q`."""
+ORDERS = {order.name: order for order in (NEWEST, ACTIVE, TOP, RELEVANT)}
 
 
 def author_json(user: Any = User) -> Any:

@@ -26,13 +26,11 @@ from backend_hub.db import AsyncSession
 from backend_hub.errors import NotFound, Unprocessable
 from backend_hub.http.cursors import Order, Page, PageParams, read_page
 from backend_hub.http.ready import Listing, Ready, dump, fields_of
-from backend_hub.posts.fulltext import rank
 from backend_hub.posts.models import Comment, Post
 from backend_hub.posts.queries import (
-    ACTIVE,
     NEWEST,
+    ORDERS,
     POST_CONDITIONS,
-    TOP,
     author_json,
     from_comments,
     from_posts,
@@ -64,7 +62,6 @@ QuestionSort = Literal["newest", "active", "top", "relevance"]
 QuestionState = Literal["unanswered", "unaccepted", "open", "closed"]
 AnswerSort = Literal["top", "newest", "oldest"]
 
-ORDERS: dict[str, Order] = {"newest": NEWEST, "active": ACTIVE, "top": TOP}
 STATES: dict[str, Any] = {
     "unanswered": col(Question.answer_count) == 0,
     "unaccepted": col(Question.accepted_answer_id).is_(None),
@@ -93,13 +90,6 @@ class QuestionFilters:
     language: str | None = None
     state: QuestionState | None = None
     q: str | None = None
-
-
-def order_for(sort: QuestionSort) -> Order:
-    """The order of a sort; `relevance` is to the parameter `q`."""
-    if sort != "relevance":
-        return ORDERS[sort]
-    return Order("relevance", [rank(text_parameter("q")), col(Post.id)])
 
 
 def summary_columns() -> list[Any]:
@@ -191,7 +181,7 @@ def _listing(
     statement = question_summaries().where(
         col(Post.kind) == literal_column("'question'"), visible(STAND_INS[reader]), *wanted
     )
-    return Listing(statement, order_for(sort), QUESTION_PAGE)
+    return Listing(statement, ORDERS[sort], QUESTION_PAGE)
 
 
 async def list_questions(

@@ -12,15 +12,12 @@ from sqlmodel import col
 
 from backend_hub.auth.actor import Actor
 from backend_hub.errors import NotFound, Unprocessable
-from backend_hub.http.cursors import Order, Page, PageParams
+from backend_hub.http.cursors import Page, PageParams
 from backend_hub.http.ready import Listing, Ready, dump, fields_of
-from backend_hub.posts.fulltext import rank
 from backend_hub.posts.models import Post
 from backend_hub.posts.queries import (
-    ACTIVE,
-    NEWEST,
+    ORDERS,
     POST_CONDITIONS,
-    TOP,
     from_posts,
     set_filters,
     text_columns,
@@ -48,7 +45,6 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "project": tuple(ProjectRead.model_fields),
 }
 """What each kind shows."""
-ORDERS: dict[str, Order] = {"newest": NEWEST, "top": TOP, "active": ACTIVE}
 
 
 @dataclass(frozen=True)
@@ -69,13 +65,6 @@ CONDITIONS: dict[str, Any] = {
 }
 
 
-def order_for(sort: ResourceSort) -> Order:
-    """The order of a sort; `relevance` is to the parameter `q`."""
-    if sort != "relevance":
-        return ORDERS[sort]
-    return Order("relevance", [rank(text_parameter("q")), col(Post.id)])
-
-
 def from_resources(columns: list[Any], *names: str) -> Select[Any]:
     """A statement over resources, with these of their own columns."""
     own = [col(getattr(Resource, name)) for name in names]
@@ -91,7 +80,7 @@ def _listing(
         visible(STAND_INS[reader]),
         *(CONDITIONS[name](text_parameter(name)) for name in filters),
     )
-    return Listing(statement, order_for(sort), RESOURCE_PAGE)
+    return Listing(statement, ORDERS[sort], RESOURCE_PAGE)
 
 
 async def list_resources(
