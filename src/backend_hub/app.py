@@ -19,9 +19,10 @@ from backend_hub.auth import router as auth
 from backend_hub.auth.browser_sessions import purge_expired_sessions
 from backend_hub.auth.dependencies import account_of, optional_actor
 from backend_hub.auth.keys import load_key_ring
+from backend_hub.auth.service import purge_expired_families
 from backend_hub.auth.tokens import TokenService
 from backend_hub.contributions import router as contributions
-from backend_hub.db import Database
+from backend_hub.db import AsyncSession, Database
 from backend_hub.http import idempotency, problems
 from backend_hub.http.compression import CompressionMiddleware
 from backend_hub.http.context import RequestContextMiddleware
@@ -37,7 +38,9 @@ from backend_hub.http.security_headers import SecurityHeadersMiddleware
 from backend_hub.http.slow_senders import BodyDeadlineMiddleware
 from backend_hub.oauth import client_router as clients
 from backend_hub.oauth import router as oauth
+from backend_hub.oauth.devices import purge_expired_devices
 from backend_hub.oauth.grants import purge_expired_codes
+from backend_hub.oauth.requests import purge_expired_requests
 from backend_hub.posts import router as posts
 from backend_hub.questions import router as questions
 from backend_hub.resources import router as resources
@@ -50,7 +53,7 @@ from backend_hub.users import router as users
 log = structlog.get_logger(__name__)
 
 PURGE_INTERVAL = 3_600
-"""Seconds between two purges of expired idempotency keys."""
+"""Seconds between two purges of what has expired."""
 EXPOSED_HEADERS = (
     *("ETag", "Link", "Location", "Retry-After", "X-Request-ID", "Idempotency-Replayed"),
     *("RateLimit", "RateLimit-Policy"),
@@ -78,14 +81,22 @@ ROUTERS: tuple[APIRouter, ...] = (
 )
 
 
+async def purge(session: AsyncSession) -> None:
+    """Delete what has expired."""
+    await idempotency.purge_expired(session)
+    await purge_expired_sessions(session)
+    await purge_expired_codes(session)
+    await purge_expired_requests(session)
+    await purge_expired_devices(session)
+    await purge_expired_families(session)
+
+
 async def _purge_expired(database: Database) -> None:
     while True:
         await asyncio.sleep(PURGE_INTERVAL)
         try:
             async with database.transaction() as session:
-                await idempotency.purge_expired(session)
-                await purge_expired_sessions(session)
-                await purge_expired_codes(session)
+                await purge(session)
         except (SQLAlchemyError, OSError):
             log.warning("what has expired was not purged; will try again")
 

@@ -34,7 +34,7 @@ class TokenFamily(SQLModel, table=True):
     """None: signed in with the hub's own password form."""
     scope: str = Field(max_length=1_000)
     created_at: datetime = created_at_field()
-    expires_at: datetime = Field(sa_type=UTCDateTime)
+    expires_at: datetime = Field(sa_type=UTCDateTime, index=True)
     revoked_at: datetime | None = timestamp_field()
 
 

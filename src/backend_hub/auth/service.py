@@ -192,6 +192,12 @@ async def revoke_all(session: AsyncSession, user_id: UUID) -> None:
     )
 
 
+async def purge_expired_families(session: AsyncSession) -> None:
+    """Ended sign-ins stay until they would have expired, so that a stolen token is noticed."""
+    over = col(TokenFamily.expires_at) < utcnow() - timedelta(days=1)
+    await session.execute(delete(TokenFamily).where(over))
+
+
 @cache
 def _sign_in() -> Prepared:
     """Whose token it is, unless the sign-in ended or the account is disabled."""
