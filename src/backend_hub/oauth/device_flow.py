@@ -36,15 +36,17 @@ class DeviceAuthorization(DeviceAuthorizationEndpoint):  # type: ignore[misc]
     CLIENT_AUTH_METHODS = CLIENT_AUTHENTICATION
     EXPIRES_IN = 600
     server: HubServer
+    allowed: str
+    """What the client may ask for of what it asked for."""
 
     def authenticate_client(self, request: HubRequest) -> KnownClient:
         client: KnownClient = super().authenticate_client(request)
         if not client.check_grant_type(DEVICE_CODE_GRANT_TYPE):
             raise UnauthorizedClientError("Register the app as native to use it on devices.")
-        request.scope = client.get_allowed_scope(request.payload.scope)
-        if request.scope is None:
+        allowed = client.get_allowed_scope(request.payload.scope)
+        if allowed is None:
             raise InvalidScopeError
-        self.scope = request.scope
+        self.allowed = allowed
         return client
 
     def generate_device_code(self) -> str:
@@ -58,7 +60,7 @@ class DeviceAuthorization(DeviceAuthorizationEndpoint):  # type: ignore[misc]
             self.server.session,
             self.server.settings,
             client_id=client_id,
-            scope=self.scope,
+            scope=self.allowed,
             device_code=data["device_code"],
             user_code=data["user_code"],
             interval=data["interval"],
