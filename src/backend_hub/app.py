@@ -14,11 +14,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
-from backend_hub import access, health
+from backend_hub import access, health, tracing
 from backend_hub.auth import router as auth
 from backend_hub.auth.browser_sessions import purge_expired_sessions
 from backend_hub.auth.dependencies import account_of, optional_actor
 from backend_hub.auth.keys import load_key_ring
+from backend_hub.auth.security_log import purge_old_events
 from backend_hub.auth.service import purge_expired_families
 from backend_hub.auth.tokens import TokenService
 from backend_hub.contributions import router as contributions
@@ -89,6 +90,7 @@ async def purge(session: AsyncSession) -> None:
     await purge_expired_requests(session)
     await purge_expired_devices(session)
     await purge_expired_families(session)
+    await purge_old_events(session)
 
 
 async def _purge_expired(database: Database) -> None:
@@ -107,6 +109,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     given: Database | None = getattr(app.state, "database", None)
     database = given or Database(settings, settings.database_url)
     app.state.database = database
+    if app.state.tracer_provider is not None:
+        tracing.watch(app.state.tracer_provider, database.engine)
     async with database.transaction() as session:
         keys = await load_key_ring(session, settings.secret_key.get_secret_value())
     app.state.tokens = TokenService(keys, settings.issuer)
@@ -122,6 +126,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if given is None:  # whoever handed one over closes it
             await database.dispose()
         leave()
+        await tracing.leave(app.state.tracer_provider)
 
 
 def _layers(settings: Settings) -> list[Middleware]:
@@ -160,7 +165,14 @@ def _layers(settings: Settings) -> list[Middleware]:
 def create_app(settings: Settings | None = None, database: Database | None = None) -> FastAPI:
     """The whole service; a database handed over is used instead of one made from the settings."""
     settings = settings or get_settings()
+    provider = tracing.make_provider(settings)
     app = FastAPI(
+        telemetry={
+            "tracing": provider is not None,
+            "tracer_provider": provider,
+            "metrics": False,  # http/metrics.py
+            "logs": False,  # logs.py
+        },
         title=settings.name,
         version=version("backend-hub"),
         docs_url=None,
@@ -171,6 +183,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         redirect_slashes=False,
     )
     app.state.settings = settings
+    app.state.tracer_provider = provider
     if database is not None:
         app.state.database = database
     problems.install(app)

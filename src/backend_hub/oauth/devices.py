@@ -11,8 +11,10 @@ from sqlmodel import col, select
 
 from backend_hub.auth.browser_sessions import SignedInBrowser
 from backend_hub.auth.models import TokenFamily
+from backend_hub.auth.security_log import note
 from backend_hub.auth.service import hash_token
 from backend_hub.db import AsyncSession, utcnow
+from backend_hub.http.callers import Caller
 from backend_hub.oauth.clients import KnownClient
 from backend_hub.oauth.grants import begin_family, remember_consent
 from backend_hub.oauth.models import DeviceCode, OAuthClient, UserCodeGuesses
@@ -85,7 +87,7 @@ async def find_waiting(
     session: AsyncSession,
     settings: Settings,
     browser: SignedInBrowser,
-    address: str,
+    network: str,
     user_code: str,
 ) -> tuple[DeviceCode, KnownClient] | TooManyGuesses | None:
     """The device that shows this code, locked, with its app.
@@ -93,7 +95,7 @@ async def find_waiting(
     The guess counts before anything is looked up, and no longer when it is right: parallel guesses
     wait for each other.
     """
-    guessers = {"account": str(browser.user.id), "address": address}
+    guessers = {"account": str(browser.user.id), "address": network}
     hashes = [hash_token(f"{kind}:{name}") for kind, name in guessers.items()]
     for guesser, most in zip(hashes, GUESSES_OF.values(), strict=True):
         if wait := await _count_guess(session, guesser, most):
@@ -145,12 +147,14 @@ async def allow_device(
     device: DeviceCode,
     client: KnownClient,
     scope: str,
+    caller: Caller,
 ) -> None:
     """Begin the sign-in that the device collects; it can be ended before that."""
     await remember_consent(session, browser.user.id, client, scope)
     seconds = settings.refresh_token_ttl
     family = await begin_family(session, browser.user, client, scope, seconds)
     device.family_id, device.authenticated_at = family.id, browser.authenticated_at
+    note(session, browser.user.id, "app_allowed", caller, f"{client.row.name}, on a device")
 
 
 def deny_device(device: DeviceCode) -> None:

@@ -8,6 +8,7 @@ from starlette.responses import HTMLResponse, Response
 from backend_hub.auth.browser_sessions import SignedInBrowser
 from backend_hub.auth.scopes import held_scopes
 from backend_hub.db import AsyncSession
+from backend_hub.http.callers import caller_of
 from backend_hub.http.rate_limits import network_of
 from backend_hub.http.routing import LenientRoute
 from backend_hub.http.sessions import Session
@@ -79,9 +80,9 @@ async def decide_device(request: Request, session: Session) -> Response:
     device, client, _ = found
     allowed = form.get("decision") == "allow"
     if allowed:
-        settings = request.app.state.settings
+        settings, caller = request.app.state.settings, caller_of(request.scope)
         scope = " ".join(scopes_for(device, browser))
-        await allow_device(session, settings, browser, device, client, scope)
+        await allow_device(session, settings, browser, device, client, scope, caller)
     else:
         deny_device(device)
     return form_page(request, "device_done.html", client=client.row, allowed=allowed)
@@ -96,8 +97,8 @@ async def find_device(
     if user_code is None:
         problem = "A code is eight letters, such as BCDF-GHJK."
         return code_page(request, browser, typed, problem, 422)
-    settings, address = request.app.state.settings, request.client.host if request.client else ""
-    found = await find_waiting(session, settings, browser, network_of(address), user_code)
+    settings, network = request.app.state.settings, network_of(caller_of(request.scope).address)
+    found = await find_waiting(session, settings, browser, network, user_code)
     if isinstance(found, TooManyGuesses):
         minutes = -(-found.seconds // 60)
         problem = f"Too many wrong codes: try again in {minutes} min."

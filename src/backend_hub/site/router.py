@@ -2,7 +2,17 @@
 
 from fastapi import FastAPI
 
-from backend_hub.site import assets, authorize, device, errors, logout, pages, reference, sign_in
+from backend_hub.site import (
+    account,
+    assets,
+    authorize,
+    device,
+    errors,
+    logout,
+    pages,
+    reference,
+    sign_in,
+)
 
 
 def install(app: FastAPI) -> None:
@@ -15,3 +25,4 @@ def install(app: FastAPI) -> None:
     app.include_router(authorize.router)
     app.include_router(device.router)
     app.include_router(logout.router)
+    app.include_router(account.router)
