@@ -136,7 +136,7 @@ async def test_44_polling_too_fast_raises_the_interval_for_good(hub: Hub) -> Non
     refused(await poll(app, code), "slow_down")
     await age(hub, col(DeviceCode.polled_at), 6)
     refused(await poll(app, code), "slow_down")
-    await age(hub, col(DeviceCode.polled_at), 14)
+    await age(hub, col(DeviceCode.polled_at), 12)
     refused(await poll(app, code), "slow_down")
     await age(hub, col(DeviceCode.polled_at), 20)
     refused(await poll(app, code), "authorization_pending")

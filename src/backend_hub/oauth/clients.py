@@ -60,7 +60,7 @@ class KnownClient(ClientMixin):  # type: ignore[misc]
         return response_type == "code" and self.type is not ClientType.machine
 
     def check_grant_type(self, grant_type: str) -> bool:
-        """Only what runs on a device can ask for one: a page could lure people into allowing it."""
+        """Only a native app can run on a device without a browser; a machine has no people."""
         if grant_type == DEVICE_CODE_GRANT_TYPE:
             return self.type is ClientType.native
         return (grant_type == "client_credentials") == (self.type is ClientType.machine)
