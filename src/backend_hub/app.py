@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -36,6 +36,7 @@ from backend_hub.http.plain_errors import PlainErrorMiddleware
 from backend_hub.http.rate_limits import RateLimitMiddleware
 from backend_hub.http.routing import PrefixRouter
 from backend_hub.http.security_headers import SecurityHeadersMiddleware
+from backend_hub.http.shutdown import before_shutdown
 from backend_hub.http.slow_senders import BodyDeadlineMiddleware
 from backend_hub.oauth import client_router as clients
 from backend_hub.oauth import router as oauth
@@ -43,6 +44,7 @@ from backend_hub.oauth.devices import purge_expired_devices
 from backend_hub.oauth.grants import purge_expired_codes
 from backend_hub.oauth.requests import purge_expired_requests
 from backend_hub.posts import router as posts
+from backend_hub.posts.streams import Bell
 from backend_hub.questions import router as questions
 from backend_hub.resources import router as resources
 from backend_hub.search import router as search
@@ -116,13 +118,15 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.tokens = TokenService(keys, settings.issuer)
     if settings.metrics_token.get_secret_value():
         watch_pool(database)
-    purge = asyncio.create_task(_purge_expired(database))
+    app.state.bell = Bell(database)
+    work = [asyncio.create_task(job) for job in (_purge_expired(database), app.state.bell.watch())]
     try:
-        yield
+        with before_shutdown(app.state.bell.close):
+            yield
     finally:
-        purge.cancel()
-        with suppress(asyncio.CancelledError):
-            await purge
+        for task in work:
+            task.cancel()
+        await asyncio.gather(*work, return_exceptions=True)
         if given is None:  # whoever handed one over closes it
             await database.dispose()
         leave()
