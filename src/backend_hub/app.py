@@ -9,7 +9,6 @@ from typing import Any
 
 import structlog
 from fastapi import APIRouter, Depends, FastAPI
-from fastapi.middleware.cors import CORSMiddleware
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
@@ -25,6 +24,7 @@ from backend_hub.db import Database
 from backend_hub.http import idempotency, problems
 from backend_hub.http.compression import CompressionMiddleware
 from backend_hub.http.context import RequestContextMiddleware
+from backend_hub.http.cors import CorsMiddleware, Origins
 from backend_hub.http.etag import ETagMiddleware
 from backend_hub.http.head import HeadMiddleware
 from backend_hub.http.hosts import HostMiddleware
@@ -38,6 +38,7 @@ from backend_hub.http.slow_senders import BodyDeadlineMiddleware
 from backend_hub.oauth import client_router as clients
 from backend_hub.oauth import router as oauth
 from backend_hub.oauth.grants import purge_expired_codes
+from backend_hub.oauth.queries import registered_origins
 from backend_hub.posts import router as posts
 from backend_hub.questions import router as questions
 from backend_hub.resources import router as resources
@@ -53,7 +54,7 @@ PURGE_INTERVAL = 3_600
 """Seconds between two purges of expired idempotency keys."""
 EXPOSED_HEADERS = (
     *("ETag", "Link", "Location", "Retry-After", "X-Request-ID", "Idempotency-Replayed"),
-    *("RateLimit", "RateLimit-Policy"),
+    *("RateLimit", "RateLimit-Policy", "WWW-Authenticate"),
     *("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
 )
 
@@ -113,7 +114,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         leave()
 
 
-def _layers(settings: Settings) -> list[Middleware]:
+def _layers(settings: Settings, origins: Origins) -> list[Middleware]:
     """From the outside in.
 
     Problems are answered twice: inside the rate limits, so that a 500 and a 503 tell of them and
@@ -126,14 +127,7 @@ def _layers(settings: Settings) -> list[Middleware]:
         Middleware(SecurityHeadersMiddleware, https=settings.issuer.startswith("https://")),
         Middleware(PlainErrorMiddleware),
         Middleware(problems.ProblemMiddleware),
-        Middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=["*"],
-            allow_headers=["*"],
-            expose_headers=EXPOSED_HEADERS,
-            max_age=600,
-        ),
+        Middleware(CorsMiddleware, origins=origins, expose=EXPOSED_HEADERS),
         Middleware(RateLimitMiddleware, settings=settings, identify=account_of),
         Middleware(problems.ProblemMiddleware),
         Middleware(HostMiddleware, allowed=settings.hosts),
@@ -149,17 +143,19 @@ def _layers(settings: Settings) -> list[Middleware]:
 def create_app(settings: Settings | None = None, database: Database | None = None) -> FastAPI:
     """The whole service; a database handed over is used instead of one made from the settings."""
     settings = settings or get_settings()
+    origins = Origins(settings.cors_origins, registered_origins)
     app = FastAPI(
         title=settings.name,
         version=version("backend-hub"),
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        middleware=_layers(settings),
+        middleware=_layers(settings, origins),
         generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,
     )
     app.state.settings = settings
+    app.state.origins = origins
     if database is not None:
         app.state.database = database
     problems.install(app)

@@ -146,7 +146,8 @@ class Settings(BaseSettings):
 
     cors_origins: Annotated[list[Annotated[str, AfterValidator(_origin)]], NoDecode] = Field(
         default_factory=list,
-        description="Comma-separated origins of browser apps that may call the API.",
+        description="Comma-separated origins of browser apps that may call the API, beside those "
+        "of registered apps.",
     )
     allowed_hosts: Annotated[list[str], NoDecode] = Field(
         default_factory=list,

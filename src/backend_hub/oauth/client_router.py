@@ -27,6 +27,7 @@ EXAMPLE = {
     "redirect_uris": ["https://planner.example.org/callback"],
     "scopes": ["openid", "profile", "questions:write"],
     "homepage_url": "https://planner.example.org/",
+    "logo_url": "https://planner.example.org/logo.svg",
 }
 
 

@@ -13,6 +13,7 @@ from backend_hub.events.service import record
 from backend_hub.http.etag import require_version
 from backend_hub.oauth.clients import CONFIDENTIAL
 from backend_hub.oauth.models import ClientType, OAuthClient
+from backend_hub.oauth.redirects import origins_of
 from backend_hub.oauth.schemas import ClientCreate, ClientRead, ClientUpdate, check_redirects
 
 
@@ -22,6 +23,10 @@ class NoSecret(Conflict):
 
 class BuiltIn(Conflict):
     code, title = "built_in", "This app belongs to the hub"
+
+
+SHOWN = frozenset({"redirect_uris", "scopes", "name", "logo_url"})
+"""What an admin looks at."""
 
 
 def read_model(client: OAuthClient) -> ClientRead:
@@ -40,8 +45,12 @@ async def create_client(
         name=form.name.strip(),
         type=form.type,
         homepage_url=form.homepage_url,
+        logo_url=form.logo_url,
         secret_hash=hash_token(secret) if secret else None,
         redirect_uris=form.redirect_uris,
+        allowed_origins=_origins(form.type, form.redirect_uris)
+        if form.allowed_origins is None
+        else form.allowed_origins,
         scope=" ".join(dict.fromkeys(form.scopes)),
     )
     session.add(client)
@@ -71,7 +80,10 @@ async def update_client(
             check_redirects(changes["redirect_uris"], ClientType(client.type))
         except ValueError as error:
             raise Unprocessable(str(error), loc=("body", "redirect_uris")) from None
-    if {"redirect_uris", "scopes", "name"} & set(changes) and not actor.may("users:admin"):
+        if client.allowed_origins == _origins(client.type, client.redirect_uris):
+            origins = _origins(client.type, changes["redirect_uris"])
+            changes.setdefault("allowed_origins", origins)
+    if SHOWN & set(changes) and not actor.may("users:admin"):
         client.verified = False
     if "scopes" in changes:
         changes["scope"] = " ".join(dict.fromkeys(changes.pop("scopes")))
@@ -103,6 +115,11 @@ async def delete_client(session: AsyncSession, actor: Actor, client_id: str, if_
     client = await _locked(session, actor, client_id, if_match)
     _record(session, actor, client, "client.deleted")
     await session.execute(delete(OAuthClient).where(col(OAuthClient.id) == client.id))
+
+
+def _origins(client_type: str, redirect_uris: list[str]) -> list[str]:
+    """What an app in browsers has when it names no origin."""
+    return origins_of(redirect_uris) if client_type == ClientType.spa else []
 
 
 async def _locked(

@@ -69,17 +69,24 @@ async def current_browser(request: Request, session: AsyncSession) -> SignedInBr
 
 
 def form_page(
-    request: Request, template: str, *, leads_to: str = "", status: int = 200, **values: Any
+    request: Request,
+    template: str,
+    *,
+    leads_to: str = "",
+    images: str = "",
+    status: int = 200,
+    **values: Any,
 ) -> Response:
     """A page with a form, whose hidden token belongs to this browser; never stored.
 
     Somebody who is not signed in gets a cookie of no account for it, so that nobody can be signed
     in to an account of somebody else's. `leads_to` is where the answer to the form may redirect:
-    browsers hold that against `form-action` too.
+    browsers hold that against `form-action` too. `images` is an origin whose images it shows.
     """
     token = session_token(request) or new_session_token()
     policy = (
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none';"
+        "default-src 'none'; style-src 'self';"
+        f" img-src 'self' data:{images and ' ' + images}; base-uri 'none';"
         f" form-action 'self'{leads_to and ' ' + leads_to}; frame-ancestors 'none'"
     )
     response = page(
