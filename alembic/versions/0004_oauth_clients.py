@@ -19,7 +19,7 @@ depends_on: str | Sequence[str] | None = None
 ORIGINS_OF_APPS_IN_BROWSERS = """
 UPDATE oauth_clients SET allowed_origins = ARRAY(
     SELECT DISTINCT regexp_replace(
-        lower(substring(uri FROM '^https?://[^/?#]+')), '^(https://.*):443$|^(http://.*):80$', '\\1\\2'
+        lower(substring(uri FROM '^https?://[^/?#]+')), '^(https.*)[:]443$|^(http:.*)[:]80$', '\\1\\2'
     ) FROM unnest(redirect_uris) AS uri
 ) WHERE type = 'spa'
 """

@@ -77,6 +77,11 @@ async def optional_actor(
         if "authorization" in request.headers:
             raise InvalidToken("Send the access token as `Authorization: Bearer <token>`")
         return None
+    return await authenticate_bearer(request, token)
+
+
+async def authenticate_bearer(request: Request, token: str) -> Actor:
+    """The person behind a token, kept for the request; raises InvalidToken."""
     claims = await verified_claims(request, token)
     actor = await find_actor(get_database(request), claims)
     if actor is None:

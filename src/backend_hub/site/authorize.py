@@ -14,6 +14,7 @@ from backend_hub.auth.scopes import held_scopes
 from backend_hub.db import AsyncSession, utcnow
 from backend_hub.http.routing import LenientRoute
 from backend_hub.http.sessions import Session
+from backend_hub.oauth.claims import scopes_of_claims
 from backend_hub.oauth.clients import ALL_SCOPES, KnownClient
 from backend_hub.oauth.flows import CodeGrant, make_server
 from backend_hub.oauth.grants import consented, remember_consent
@@ -57,6 +58,12 @@ class Asked:
     def scopes_for(self, browser: SignedInBrowser) -> list[str]:
         held = held_scopes(browser.user.role)
         return [name for name in self.request.scope.split() if name in held]
+
+    def widen(self, scopes: list[str]) -> None:
+        """Ask for these too, if the app may; Authlib reads the scope again from the request."""
+        wanted = " ".join([*self.request.scope.split(), *scopes])
+        self.request.scope = self.client.get_allowed_scope(wanted)
+        self.request.payload.data["scope"] = self.request.scope
 
     def needs_sign_in(self, browser: SignedInBrowser | None) -> bool:
         if browser is None or {"login", "select_account"} & set(self.prompts) or self.max_age == 0:
@@ -170,6 +177,11 @@ def read_openid(asked: Asked, data: Mapping[str, str]) -> None:
     asked.max_age = int(max_age) if max_age else None
     if len(data.get("nonce", "")) > 500:
         raise refuse("The nonce is too long.")
+    if "claims" in data:
+        try:
+            asked.widen(scopes_of_claims(data["claims"]))
+        except ValueError:
+            raise refuse("The claims are a JSON object.") from None
 
 
 def to_sign_in(asked: Asked) -> Response:
