@@ -18,6 +18,7 @@ from backend_hub.auth import router as auth
 from backend_hub.auth.browser_sessions import purge_expired_sessions
 from backend_hub.auth.dependencies import account_of, optional_actor
 from backend_hub.auth.keys import load_key_ring
+from backend_hub.auth.proofs import purge_used_proofs
 from backend_hub.auth.tokens import TokenService
 from backend_hub.contributions import router as contributions
 from backend_hub.db import Database
@@ -87,6 +88,7 @@ async def _purge_expired(database: Database) -> None:
                 await idempotency.purge_expired(session)
                 await purge_expired_sessions(session)
                 await purge_expired_codes(session)
+                await purge_used_proofs(session)
         except (SQLAlchemyError, OSError):
             log.warning("what has expired was not purged; will try again")
 

@@ -75,7 +75,7 @@ class UsedProof(SQLModel, table=True):
     """
 
     __tablename__ = "dpop_proofs"
-    __table_args__ = {"prefixes": ["UNLOGGED"]}  # noqa: RUF012
+    __table_args__ = {"prefixes": ["UNLOGGED"]}
 
     proof_hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     expires_at: datetime = Field(sa_type=UTCDateTime, index=True)

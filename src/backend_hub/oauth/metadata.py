@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from backend_hub.auth.proofs import ALGORITHMS
 from backend_hub.oauth.clients import ALL_SCOPES
 from backend_hub.settings import Settings
 
@@ -33,6 +34,7 @@ def server_metadata(settings: Settings) -> dict[str, Any]:
         "revocation_endpoint_auth_methods_supported": ["none", *secret],
         "introspection_endpoint_auth_methods_supported": secret,
         "code_challenge_methods_supported": ["S256"],
+        "dpop_signing_alg_values_supported": list(ALGORITHMS),
         "authorization_response_iss_parameter_supported": True,
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256"],

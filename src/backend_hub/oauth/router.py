@@ -11,7 +11,8 @@ from fastapi import APIRouter, Depends, Request, Response, Security
 from starlette.responses import JSONResponse
 
 from backend_hub.auth.actor import Actor
-from backend_hub.auth.dependencies import authenticate_bearer, current_actor, current_tokens
+from backend_hub.auth.dependencies import authenticate, current_actor, current_tokens, proven_key
+from backend_hub.auth.proofs import InvalidProof
 from backend_hub.errors import BadRequest
 from backend_hub.http.routing import LenientRoute
 from backend_hub.http.sessions import ReadSession, Session
@@ -57,8 +58,11 @@ async def exchange_token(request: Request, session: Session) -> Response:
     server, asked = await server_of(request, session), await read_request(request)
     try:
         require_plain(asked)
+        server.jkt = await proven_key(request)
     except OAuth2Error as error:
         return json_response(server.refusal(asked, error))
+    except InvalidProof as error:
+        return json_response(server.refusal(asked, OAuth2Error(error.detail, error=error.code)))
     return json_response(await server.run(lambda: server.create_token_response(asked)))
 
 
@@ -90,7 +94,7 @@ async def token_from_form(request: Request) -> None:
     if isinstance(token, str):
         if "authorization" in request.headers:
             raise TwoTokens("Send the access token in the header or in the form")
-        await authenticate_bearer(request, token)
+        await authenticate(request, token)
 
 
 @router.api_route(

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from backend_hub.auth.browser_sessions import SignedInBrowser
+from backend_hub.auth.proofs import JKT
 from backend_hub.auth.scopes import held_scopes
 from backend_hub.db import AsyncSession, utcnow
 from backend_hub.http.routing import LenientRoute
@@ -177,6 +178,8 @@ def read_openid(asked: Asked, data: Mapping[str, str]) -> None:
     asked.max_age = int(max_age) if max_age else None
     if len(data.get("nonce", "")) > 500:
         raise refuse("The nonce is too long.")
+    if "dpop_jkt" in data and not JKT.fullmatch(data["dpop_jkt"]):
+        raise refuse("The dpop_jkt is the SHA-256 thumbprint of a key.")
     if "claims" in data:
         try:
             asked.widen(scopes_of_claims(data["claims"]))
