@@ -133,12 +133,15 @@ def peers(worker_name: str) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("script", ["oauth4webapi.mjs", "openid-client.mjs"])
-async def test_npm_clients(served_hub: Hub, peers: Path, script: str) -> None:
+SCRIPTS = ["oauth4webapi", "openid-client", "oauth4webapi-dpop", "openid-client-dpop"]
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+async def test_npm_clients(served_hub: Hub, peers: Path, name: str) -> None:
     """They discover, ask, redeem, check the ID token, read userinfo, refresh and revoke."""
+    script = f"{name}.mjs"
     for file in (script, "browser.mjs"):
         shutil.copy(HERE / file, peers / file)
-    name = script.partition(".")[0]
     app = await register(served_hub, await served_hub.person(f"owner-of-{name}"))
     await served_hub.person(f"user-{name}")
     environment = os.environ | {
