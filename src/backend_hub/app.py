@@ -37,9 +37,11 @@ from backend_hub.http.routing import PrefixRouter
 from backend_hub.http.security_headers import SecurityHeadersMiddleware
 from backend_hub.http.slow_senders import BodyDeadlineMiddleware
 from backend_hub.oauth import client_router as clients
+from backend_hub.oauth import registration_router as registration
 from backend_hub.oauth import router as oauth
 from backend_hub.oauth.grants import purge_expired_codes
 from backend_hub.oauth.queries import registered_origins
+from backend_hub.oauth.registration import purge_unused_registrations
 from backend_hub.posts import router as posts
 from backend_hub.questions import router as questions
 from backend_hub.resources import router as resources
@@ -89,6 +91,7 @@ async def _purge_expired(database: Database) -> None:
                 await purge_expired_sessions(session)
                 await purge_expired_codes(session)
                 await purge_used_proofs(session)
+                await purge_unused_registrations(session)
         except (SQLAlchemyError, OSError):
             log.warning("what has expired was not purged; will try again")
 
@@ -170,6 +173,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.include_router(health.router)
     app.include_router(auth.well_known)
     app.include_router(oauth.router)
+    app.include_router(registration.router)
     site.install(app)
     access.check(app)
     app.openapi = lambda: _openapi(app, settings)  # type: ignore[method-assign]

@@ -174,6 +174,11 @@ class Settings(BaseSettings):
     password_sign_in: bool = Field(
         True, description="Whether `POST /api/v1/auth/token` is open (first-party use only)."
     )
+    dynamic_registration: bool = Field(
+        False,
+        description="Whether apps may register themselves at `/oauth/register` (RFC 7591). They "
+        "are never verified: people are asked for consent each time.",
+    )
     registration_open: bool = Field(True, description="Whether anyone may make an account.")
 
     rate_limit: str = Field(

@@ -4,6 +4,7 @@ from typing import Any
 
 from backend_hub.auth.proofs import ALGORITHMS
 from backend_hub.oauth.clients import ALL_SCOPES
+from backend_hub.oauth.registration import PATH as REGISTRATION
 from backend_hub.settings import Settings
 
 PROMPTS = ("none", "login", "consent", "select_account")
@@ -17,7 +18,9 @@ def server_metadata(settings: Settings) -> dict[str, Any]:
     """One document for both standards; every URL is of the configured issuer."""
     issuer = settings.issuer
     secret = ["client_secret_basic", "client_secret_post"]
+    registration = {"registration_endpoint": f"{issuer}{REGISTRATION}"}
     return {
+        **(registration if settings.dynamic_registration else {}),
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/oauth/authorize",
         "token_endpoint": f"{issuer}/oauth/token",

@@ -21,6 +21,10 @@ class NoSecret(Conflict):
     code, title = "no_secret", "This app cannot keep a secret, so it has none"
 
 
+class SelfRegistered(Conflict):
+    code, title = "self_registered", "This app registered itself: nobody can vouch for it"
+
+
 class BuiltIn(Conflict):
     code, title = "built_in", "This app belongs to the hub"
 
@@ -75,6 +79,8 @@ async def update_client(
     changes = form.changes()
     if "verified" in changes and not actor.may("users:admin"):
         raise Forbidden("Only admins say which apps the hub knows")
+    if changes.get("verified") and client.registration_hash is not None:
+        raise SelfRegistered
     if "redirect_uris" in changes:
         try:
             check_redirects(changes["redirect_uris"], ClientType(client.type))
@@ -127,7 +133,7 @@ async def _locked(
 ) -> OAuthClient:
     client = await _find(session, actor, client_id, lock=True)
     require_version(if_match, client.version)
-    if client.owner_id is None:
+    if client.owner_id is None and client.registration_hash is None:
         raise BuiltIn
     return client
 
