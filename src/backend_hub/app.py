@@ -140,7 +140,7 @@ def _layers(settings: Settings, origins: Origins) -> list[Middleware]:
         Middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes),
         Middleware(HeadMiddleware),
         Middleware(CompressionMiddleware),
-        Middleware(ETagMiddleware),
+        Middleware(ETagMiddleware, cookies=settings.api_cookies),
         Middleware(BodyDeadlineMiddleware, seconds=settings.request_body_timeout),
     ]
 

@@ -174,6 +174,11 @@ class Settings(BaseSettings):
     password_sign_in: bool = Field(
         True, description="Whether `POST /api/v1/auth/token` is open (first-party use only)."
     )
+    api_cookies: bool = Field(
+        False,
+        description="Whether the API takes the session cookie of the hub's pages, from pages of "
+        "the hub's own origin only (docs/spa.md).",
+    )
     dynamic_registration: bool = Field(
         False,
         description="Whether apps may register themselves at `/oauth/register` (RFC 7591). They "

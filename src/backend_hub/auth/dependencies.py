@@ -11,14 +11,18 @@ from starlette.types import Scope
 
 from backend_hub.auth import proofs
 from backend_hub.auth.actor import Actor
+from backend_hub.auth.browser_sessions import cookie_name, find_session
 from backend_hub.auth.keys import read_key_ring
 from backend_hub.auth.proofs import InvalidProof, read_proof, take_proof
-from backend_hub.auth.scopes import OPENID_SCOPES, SCOPES
+from backend_hub.auth.scopes import OPENID_SCOPES, SCOPES, SCOPES_OF_ROLE
 from backend_hub.auth.service import find_actor
 from backend_hub.auth.tokens import Claims, InvalidToken, TokenService, UnknownKey
 from backend_hub.errors import Forbidden, Unauthorized
+from backend_hub.http.cors import origin_of
 from backend_hub.http.idempotency import IdempotencyKeyHeader, reserve
 from backend_hub.http.sessions import Session, get_database
+from backend_hub.settings import Settings
+from backend_hub.users.models import Role
 
 bearer = OAuth2PasswordBearer(
     tokenUrl="/api/v1/auth/token",
@@ -43,6 +47,7 @@ BEARER, DPOP = "Bearer", f"{proofs.CHALLENGE},"
 CHALLENGE = {"WWW-Authenticate": f'Bearer realm="backend-hub", {proofs.CHALLENGE}'}
 
 
+MAX_COOKIE = 100
 KEYS_LIVE = 60.0
 """Seconds after which a process looks for keys that were rotated or retired."""
 KEYS_PAUSE = 2.0
@@ -76,7 +81,10 @@ async def verified_claims(request: Request, token: str, scheme: str) -> Claims:
 async def optional_actor(
     request: Request, token: Annotated[str | None, Depends(bearer)]
 ) -> Actor | None:
-    """The person behind the access token; None without one; raises InvalidToken for a bad one."""
+    """The person behind the access token, or where the settings allow it behind the cookie.
+
+    None without one; raises InvalidToken for a bad token.
+    """
     # FastAPI caches a security dependency for each set of scopes; who it is depends on none.
     known: Actor | None = getattr(request.state, "actor", None)
     if known is not None:
@@ -85,11 +93,53 @@ async def optional_actor(
         return await authenticate(request, token)
     header = request.headers.get("authorization")
     if header is None:
-        return None
+        return await browser_actor(request)
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "dpop":
         raise InvalidToken("Send the access token as `Authorization: Bearer <token>`")
     return await authenticate(request, token.strip(), DPOP)
+
+
+async def browser_actor(request: Request) -> Actor | None:
+    """Who is signed in to the hub's pages, when it is one of them that asks the API.
+
+    A cookie goes with whatever request a browser sends to the hub, so for any other page it is as
+    if there were none: no page of another origin can read or write in somebody's name.
+    """
+    settings: Settings = request.app.state.settings
+    if not settings.api_cookies or not request.scope["path"].startswith("/api/"):
+        return None
+    token = session_token(request)
+    if not token or not sent_by_own_page(request, settings):
+        return None
+    async with get_database(request).transaction() as session:
+        browser = await find_session(session, settings, token)
+    if browser is None:
+        return None
+    user, role = browser.user, Role(browser.user.role)
+    scopes = SCOPES_OF_ROLE[role]
+    actor = Actor(user.id, user.username, role, scopes, session_id=browser.id)
+    request.state.actor = actor
+    return actor
+
+
+def sent_by_own_page(request: Request, settings: Settings) -> bool:
+    """Whether the browser says that a page of the hub's own origin sent the request.
+
+    Both headers are the browser's own: no page can set them. One that is older than
+    `Sec-Fetch-Site` sends `Origin` with what writes; its reads are refused.
+    """
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    own = origin_of(settings.issuer)
+    if origin is not None and origin != own:
+        return False
+    return site == "same-origin" or (site is None and origin == own)
+
+
+def session_token(request: Request) -> str:
+    """The value of the session cookie; empty without one."""
+    token = request.cookies.get(cookie_name(request.app.state.settings), "")
+    return token if len(token) <= MAX_COOKIE and token.isascii() else ""
 
 
 async def authenticate(request: Request, token: str, scheme: str = BEARER) -> Actor:

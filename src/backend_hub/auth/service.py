@@ -173,7 +173,10 @@ async def _within_grace(session: AsyncSession, settings: Settings, token: Refres
 
 
 async def sign_out(session: AsyncSession, actor: Actor) -> None:
-    """End the sign-in that this request's token came from: its tokens stop working at once."""
+    """End the sign-in that this request's token or cookie came from: it stops working at once."""
+    if actor.session_id is not None:
+        mine = col(BrowserSession.id) == actor.session_id
+        await session.execute(delete(BrowserSession).where(mine))
     await session.execute(
         update(TokenFamily)
         .where(col(TokenFamily.id) == actor.family_id, col(TokenFamily.revoked_at).is_(None))
