@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,6 @@ from tests.oauth.apps import CALLBACK, allow, register, scene
 from tests.oauth.browsing import Surfer
 
 HERE = Path(__file__).parent / "peers"
-CACHE = Path(__file__).parents[2] / ".cache"
 
 
 async def test_the_metadata_is_what_the_standards_say(hub: Hub) -> None:
@@ -114,23 +112,6 @@ async def test_requests_oauthlib(
     told = await asyncio.to_thread(client.get, f"{base}/oauth/userinfo")
     assert told.json()["preferred_username"] == "rob"
     client.close()
-
-
-@pytest.fixture(scope="session")
-def peers(worker_name: str) -> Path:
-    """The folder with the npm clients, installed from the lock file."""
-    folder = CACHE / ("oauth-peers" if worker_name == "main" else f"oauth-peers-{worker_name}")
-    lock = (HERE / "package-lock.json").read_bytes()
-    marker = folder / "installed.lock"
-    if not marker.is_file() or marker.read_bytes() != lock:
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in ("package.json", "package-lock.json"):
-            shutil.copy(HERE / file, folder / file)
-        npm = shutil.which("npm") or pytest.fail("the peers come from npm: install Node.js")
-        install = [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-        subprocess.run(install, cwd=folder, check=True, capture_output=True)
-        marker.write_bytes(lock)
-    return folder
 
 
 SCRIPTS = ["oauth4webapi", "openid-client", "oauth4webapi-dpop", "openid-client-dpop"]
