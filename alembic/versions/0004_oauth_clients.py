@@ -1,6 +1,6 @@
 """oauth clients: origins, logos, registration by themselves, keys of tokens
 
-Revision: 0004, after 0001
+Revision: 0004, after 0002
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 from alembic import op
 
 revision: str = "0004"
-down_revision: str | None = "0001"
+down_revision: str | None = "0002"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
