@@ -7,9 +7,14 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlmodel import select
 
 from backend_hub.app import create_app
+from backend_hub.auth.actor import Actor
+from backend_hub.auth.models import BrowserSession
+from backend_hub.auth.service import renew_actor
 from backend_hub.settings import Settings
+from backend_hub.users.models import Role
 from tests.conftest import http_client
 from tests.hub import Hub, question
 from tests.oauth.apps import bearer
@@ -146,3 +151,12 @@ async def test_59_signing_out_ends_the_session_and_leaves_other_ones(ann: Visit)
     assert signed_out.status_code == 204
     for browser, status in ((ann.browser, 401), (other, 200)):
         assert (await browser.client.get(ME, headers=OWN)).status_code == status
+
+
+async def test_a_stream_is_as_long_as_the_session_of_its_reader(ann: Visit) -> None:
+    async with ann.hub.database.transaction() as session:
+        browser = (await session.exec(select(BrowserSession))).one()
+    actor = Actor(browser.user_id, "ann", Role.member, frozenset(), session_id=browser.id)
+    assert await renew_actor(ann.hub.database, actor) == actor
+    await ann.browser.client.post("/api/v1/auth/sign-out", headers=OWN_POST)
+    assert await renew_actor(ann.hub.database, actor) is None
