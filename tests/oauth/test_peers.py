@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,6 @@ from tests.oauth.test_pushed_requests import pushed
 
 HERE = Path(__file__).parent / "peers"
 GOODBYE = "https://app.example/bye"
-CACHE = Path(__file__).parents[2] / ".cache"
 
 
 async def test_the_metadata_is_what_the_standards_say(hub: Hub) -> None:
@@ -147,27 +145,13 @@ async def test_requests_oauthlib(
     client.close()
 
 
-@pytest.fixture(scope="session")
-def peers(worker_name: str) -> Path:
-    """The folder with the npm clients, installed from the lock file."""
-    folder = CACHE / ("oauth-peers" if worker_name == "main" else f"oauth-peers-{worker_name}")
-    lock = (HERE / "package-lock.json").read_bytes()
-    marker = folder / "installed.lock"
-    if not marker.is_file() or marker.read_bytes() != lock:
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in ("package.json", "package-lock.json"):
-            shutil.copy(HERE / file, folder / file)
-        npm = shutil.which("npm") or pytest.fail("the peers come from npm: install Node.js")
-        install = [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-        subprocess.run(install, cwd=folder, check=True, capture_output=True)
-        marker.write_bytes(lock)
-    return folder
+SCRIPTS = ["oauth4webapi", "openid-client", "oauth4webapi-dpop", "openid-client-dpop"]
 
 
-@pytest.mark.parametrize("script", ["oauth4webapi.mjs", "openid-client.mjs"])
-async def test_npm_clients(served_hub: Hub, peers: Path, script: str) -> None:
+@pytest.mark.parametrize("name", SCRIPTS)
+async def test_npm_clients(served_hub: Hub, peers: Path, name: str) -> None:
     """They discover, ask, redeem, check the ID token, read userinfo, refresh and revoke."""
-    await run_script(served_hub, peers, script)
+    await run_script(served_hub, peers, f"{name}.mjs")
 
 
 async def test_openid_client_pushes_runs_on_a_device_and_signs_out(

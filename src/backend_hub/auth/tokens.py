@@ -37,8 +37,9 @@ _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCI
 class InvalidToken(Unauthorized):
     code, title = "invalid_token", "The access token is not valid"
 
-    def __init__(self, detail: str | None = None) -> None:
-        super().__init__(detail, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+    def __init__(self, detail: str | None = None, scheme: str = "Bearer") -> None:
+        challenge = f'{scheme} error="invalid_token"'
+        super().__init__(detail, headers={"WWW-Authenticate": challenge})
 
 
 class UnknownKey(InvalidToken):
@@ -55,6 +56,8 @@ class Claims:
     client_id: str
     issued_at: int
     expires_at: int
+    jkt: str | None = None
+    """The key that whoever presents the token must prove to have (RFC 9449 section 6.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +92,11 @@ class TokenService:
         scopes: Iterable[str],
         seconds: int,
         client_id: str = FIRST_PARTY_CLIENT,
+        jkt: str | None = None,
     ) -> str:
-        """An access token (RFC 9068)."""
+        """An access token (RFC 9068), bound to a key if there is one."""
         now = int(time.time())
-        claims = {
+        claims: dict[str, Any] = {
             "iss": self.issuer,
             "aud": self.issuer,
             "sub": str(user_id),
@@ -103,6 +107,8 @@ class TokenService:
             "iat": now,
             "exp": now + seconds,
         }
+        if jkt is not None:
+            claims["cnf"] = {"jkt": jkt}
         return self._sign(claims, "at+jwt")
 
     def issue_id_token(
@@ -220,4 +226,5 @@ def _claims(payload: dict[str, Any]) -> Claims:
         client_id=str(payload["client_id"]),
         issued_at=int(payload["iat"]),
         expires_at=int(payload["exp"]),
+        jkt=str(payload["cnf"]["jkt"]) if "cnf" in payload else None,
     )

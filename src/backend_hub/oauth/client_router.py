@@ -28,6 +28,7 @@ EXAMPLE = {
     "post_logout_redirect_uris": ["https://planner.example.org/bye"],
     "scopes": ["openid", "profile", "questions:write"],
     "homepage_url": "https://planner.example.org/",
+    "logo_url": "https://planner.example.org/logo.svg",
 }
 
 

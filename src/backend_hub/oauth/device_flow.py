@@ -97,7 +97,9 @@ class DeviceGrant(DeviceCodeGrant):  # type: ignore[misc]
     def generate_token(self, user: User, **_options: Any) -> dict[str, Any]:
         server, row = self.server, self.request.credential.row
         row.used_at = utcnow()
-        grant: Grant = new_grant(server.session, self.request.credential.family, user.role, None)
+        family = self.request.credential.family
+        family.dpop_jkt = server.jkt  # a native app has no secret: its refresh tokens are bound
+        grant: Grant = new_grant(server.session, family, user.role, None)
         token = token_answer(server, self.client, grant)
         return with_id_token(server, self.client, grant, token, row.authenticated_at)
 

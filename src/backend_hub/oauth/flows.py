@@ -64,11 +64,14 @@ class CodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[misc]
                 scope=request.scope,
                 code_challenge=data["code_challenge"],
                 nonce=data.get("nonce"),
+                dpop_jkt=data.get("dpop_jkt"),
             )
         )
 
     def query_authorization_code(self, code: str, client: KnownClient) -> "_Code | None":
         found = await_only(take_code(self.server.session, code, client.id))
+        if found and found.dpop_jkt not in {None, self.server.jkt}:
+            raise InvalidGrantError("The code is bound to another key.")
         return _Code(found) if found else None
 
     def authenticate_user(self, code: "_Code") -> User | None:
@@ -76,7 +79,9 @@ class CodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[misc]
 
     def generate_token(self, user: User, scope: str, **_options: Any) -> dict[str, Any]:
         server, code = self.server, self.request.authorization_code.row
-        exchange = exchange_code(server.session, server.settings, user, self.client, code)
+        exchange = exchange_code(
+            server.session, server.settings, user, self.client, code, server.jkt
+        )
         grant = await_only(exchange)
         token = token_answer(server, self.client, grant)
         nonce = {"nonce": code.nonce} if code.nonce is not None else {}
@@ -117,6 +122,8 @@ class RefreshGrant(grants.RefreshTokenGrant):  # type: ignore[misc]
 
     def issue_token(self, user: User, refresh_token: IssuedToken) -> dict[str, Any]:
         server = self.server
+        if refresh_token.jkt not in {None, server.jkt}:
+            raise InvalidGrantError("The refresh token is bound to another key.")
         presented = self.request.form["refresh_token"]
         rotation = rotate_refresh_token(server.session, server.settings, presented, self.client.id)
         grant = await_only(rotation)
@@ -196,8 +203,9 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc]
             "exp": token.expires_at,
         }
         if token.kind == "access_token":
-            described |= {"token_type": "Bearer", "aud": self.server.settings.issuer}
-        return described
+            kind = "DPoP" if token.jkt else "Bearer"
+            described |= {"token_type": kind, "aud": self.server.settings.issuer}
+        return described | ({"cnf": {"jkt": token.jkt}} if token.jkt else {})
 
 
 ID_TOKEN_LIVES = 600
@@ -210,10 +218,12 @@ def token_answer(
     """RFC 6749 section 5.1; `asked` narrows this access token, not the sign-in."""
     scopes = grant.scopes & frozenset(asked) if asked else grant.scopes
     seconds = server.settings.access_token_ttl
-    access_token = server.tokens.issue(grant.user_id, grant.family_id, scopes, seconds, client.id)
+    access_token = server.tokens.issue(
+        grant.user_id, grant.family_id, scopes, seconds, client.id, server.jkt
+    )
     token = {
         "access_token": access_token,
-        "token_type": "Bearer",
+        "token_type": "DPoP" if server.jkt else "Bearer",
         "expires_in": seconds,
         "scope": " ".join(sorted(scopes)),
     }

@@ -4,7 +4,9 @@ from typing import Any
 
 from authlib.oauth2.rfc8628 import DEVICE_CODE_GRANT_TYPE
 
+from backend_hub.auth.proofs import ALGORITHMS
 from backend_hub.oauth.clients import ALL_SCOPES
+from backend_hub.oauth.registration import PATH as REGISTRATION
 from backend_hub.settings import Settings
 
 PROMPTS = ("none", "login", "consent", "select_account")
@@ -18,7 +20,9 @@ def server_metadata(settings: Settings) -> dict[str, Any]:
     """One document for both standards; every URL is of the configured issuer."""
     issuer = settings.issuer
     secret = ["client_secret_basic", "client_secret_post"]
+    registration = {"registration_endpoint": f"{issuer}{REGISTRATION}"}
     return {
+        **(registration if settings.dynamic_registration else {}),
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/oauth/authorize",
         "token_endpoint": f"{issuer}/oauth/token",
@@ -42,6 +46,7 @@ def server_metadata(settings: Settings) -> dict[str, Any]:
         "revocation_endpoint_auth_methods_supported": ["none", *secret],
         "introspection_endpoint_auth_methods_supported": secret,
         "code_challenge_methods_supported": ["S256"],
+        "dpop_signing_alg_values_supported": list(ALGORITHMS),
         "authorization_response_iss_parameter_supported": True,
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256"],

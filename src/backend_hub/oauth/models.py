@@ -37,10 +37,11 @@ class OAuthClient(SQLModel, table=True):
     owner_id: UUID | None = Field(
         default=None, foreign_key="users.id", ondelete="CASCADE", index=True
     )
-    """None: built in."""
+    """None: built in, or registered by itself."""
     name: str = Field(max_length=80)
     type: str = Field(max_length=20)
     homepage_url: str | None = Field(default=None, max_length=500)
+    logo_url: str | None = Field(default=None, max_length=500)
     secret_hash: str | None = Field(default=None, max_length=64)
     redirect_uris: list[str] = Field(sa_column=Column(ARRAY(String(500)), nullable=False))
     post_logout_redirect_uris: list[str] = Field(
@@ -50,7 +51,14 @@ class OAuthClient(SQLModel, table=True):
     require_pushed_authorization_requests: bool = Field(
         default=False, sa_column_kwargs={"server_default": text("false")}
     )
+    allowed_origins: list[str] = Field(
+        default_factory=list,
+        sa_column=Column(ARRAY(String(300)), nullable=False, server_default="{}"),
+    )
+    """Whose pages may read the API's answers (CORS)."""
     scope: str = Field(max_length=1_000)
+    registration_hash: str | None = Field(default=None, max_length=64)
+    """Of the token with which an app that registered itself is managed (RFC 7592)."""
     verified: bool = Field(default=False)
     """An admin looked at it: what people allow it is remembered."""
     version: int = Field(default=1)
@@ -72,6 +80,8 @@ class AuthorizationCode(SQLModel, table=True):
     redirect_uri: str = Field(max_length=500)
     scope: str = Field(max_length=1_000)
     code_challenge: str = Field(max_length=128)
+    dpop_jkt: str | None = Field(default=None, max_length=43)
+    """The key that whoever exchanges the code must prove to have (RFC 9449 section 10)."""
     nonce: str | None = Field(default=None, max_length=500)
     authenticated_at: datetime = created_at_field()
     created_at: datetime = created_at_field()

@@ -14,10 +14,12 @@ from sqlalchemy import delete
 from sqlmodel import col
 
 from backend_hub.auth.browser_sessions import SignedInBrowser
+from backend_hub.auth.proofs import JKT
 from backend_hub.auth.scopes import held_scopes
 from backend_hub.auth.service import hash_token
 from backend_hub.auth.tokens import InvalidToken
 from backend_hub.db import AsyncSession, utcnow
+from backend_hub.oauth.claims import scopes_of_claims
 from backend_hub.oauth.clients import KnownClient
 from backend_hub.oauth.flows import CLIENT_AUTHENTICATION, CodeGrant
 from backend_hub.oauth.metadata import PROMPTS
@@ -67,6 +69,12 @@ class Asked:
     def scopes_for(self, browser: SignedInBrowser) -> list[str]:
         held = held_scopes(browser.user.role)
         return [name for name in self.request.scope.split() if name in held]
+
+    def widen(self, scopes: list[str]) -> None:
+        """Ask for these too, if the app may; Authlib reads the scope again from the request."""
+        wanted = " ".join([*self.request.scope.split(), *scopes])
+        self.request.scope = self.client.get_allowed_scope(wanted)
+        self.request.payload.data["scope"] = self.request.scope
 
     def is_for_another(self, browser: SignedInBrowser) -> bool:
         return self.subject is not None and self.subject != browser.user.id
@@ -118,6 +126,8 @@ async def push(server: HubServer, sent: HubRequest) -> Answer:
     data = {name: value for name, value in sent.payload.data.items() if name not in NOT_KEPT}
     if data.setdefault("client_id", client.id) != client.id:
         raise InvalidRequestError("The client_id is not the one that authenticated.")
+    if server.jkt is not None and data.setdefault("dpop_jkt", server.jkt) != server.jkt:
+        raise InvalidRequestError("The dpop_jkt is not the key of the proof.")
     if len(urlencode(data)) > LONGEST:
         raise InvalidRequestError("The request is too long.")
     try:
@@ -194,6 +204,13 @@ def _read_openid(asked: Asked, data: Mapping[str, str]) -> None:
     asked.max_age = int(max_age) if max_age else None
     if len(data.get("nonce", "")) > 500:
         raise refuse("The nonce is too long.")
+    if "dpop_jkt" in data and not JKT.fullmatch(data["dpop_jkt"]):
+        raise refuse("The dpop_jkt is the SHA-256 thumbprint of a key.")
+    if "claims" in data:
+        try:
+            asked.widen(scopes_of_claims(data["claims"]))
+        except ValueError:
+            raise refuse("The claims are a JSON object.") from None
     if token := data.get("id_token_hint"):
         try:
             hint = asked.server.tokens.verify_hint(token)

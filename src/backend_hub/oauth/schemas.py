@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 from backend_hub.http.schemas import UNSET, Id, Moment, PatchModel, ReadModel, Version, WriteModel
 from backend_hub.oauth.clients import ALL_SCOPES
 from backend_hub.oauth.models import ClientType
-from backend_hub.oauth.redirects import mistake_in
+from backend_hub.oauth.redirects import mistake_in, mistake_in_origin
 
 ClientName = Annotated[
     str, Field(min_length=1, max_length=80, pattern=r"\S", examples=["Study planner"])
@@ -65,6 +65,34 @@ HomepageUrl = Annotated[
         examples=["https://planner.example.org/"],
     ),
 ]
+LogoUrl = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=500,
+        pattern=r"^https://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?/[!-~]*$",
+        description="Shown when people are asked for consent, once an admin verified the app.",
+        examples=["https://planner.example.org/logo.svg"],
+    ),
+]
+
+
+def _origin(origin: str) -> str:
+    if mistake := mistake_in_origin(origin):
+        raise ValueError(mistake)
+    return origin
+
+
+Origin = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_origin)]
+AllowedOrigins = Annotated[
+    list[Origin],
+    Field(
+        max_length=20,
+        description="Whose pages may read the API's answers (CORS). Those of a `spa` follow from "
+        "its redirect URIs unless you name them.",
+        examples=[["https://planner.example.org"]],
+    ),
+]
 
 
 def check_redirects(uris: list[str], client_type: ClientType) -> None:
@@ -93,8 +121,10 @@ class ClientCreate(WriteModel):
     redirect_uris: RedirectUris = []
     post_logout_redirect_uris: LogoutUris = []
     require_pushed_authorization_requests: PushedOnly = False
+    allowed_origins: AllowedOrigins | None = None
     scopes: ScopeNames
     homepage_url: HomepageUrl | None = None
+    logo_url: LogoUrl | None = None
 
     @model_validator(mode="after")
     def _redirects_fit(self) -> Self:
@@ -110,8 +140,10 @@ class ClientUpdate(PatchModel):
     redirect_uris: RedirectUris = UNSET
     post_logout_redirect_uris: LogoutUris = UNSET
     require_pushed_authorization_requests: PushedOnly = UNSET
+    allowed_origins: AllowedOrigins = UNSET
     scopes: ScopeNames = UNSET
     homepage_url: HomepageUrl | None = UNSET
+    logo_url: LogoUrl | None = UNSET
     verified: bool = UNSET
 
 
@@ -125,8 +157,10 @@ class ClientRead(ReadModel):
     redirect_uris: RedirectUris
     post_logout_redirect_uris: LogoutUris
     require_pushed_authorization_requests: PushedOnly
+    allowed_origins: list[Annotated[str, Field(max_length=300)]] = Field(max_length=20)
     scopes: list[Annotated[str, Field(max_length=60)]] = Field(max_length=50)
     homepage_url: str | None = Field(max_length=500)
+    logo_url: str | None = Field(max_length=500)
     verified: bool = Field(description="Consent is remembered; others ask each time.")
     version: Version
     created_at: Moment

@@ -90,6 +90,8 @@ class HubServer(AuthorizationServer):  # type: ignore[misc]
     def __init__(self, session: AsyncSession, settings: Settings, tokens: TokenService) -> None:
         super().__init__()
         self.session, self.settings, self.tokens = session, settings, tokens
+        self.jkt: str | None = None
+        """The key that this request proved to have (RFC 9449)."""
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run Authlib's synchronous code where it can wait for the database."""

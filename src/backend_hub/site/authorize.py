@@ -135,11 +135,16 @@ def ask_consent(
 ) -> Response:
     data = {k: v for k, v in asked.address().items() if k != "prompt"}
     destination = urlsplit(asked.redirect_uri)
+    app = asked.client.row
+    # A picture of its own choice is how an app that nobody looked at would pass for another.
+    logo = app.logo_url if app.verified else None
     return form_page(
         request,
         "consent.html",
         leads_to=redirect_source(asked.redirect_uri),
-        client=asked.client.row,
+        images=redirect_source(logo) if logo else "",
+        client=app,
+        logo=logo,
         who=browser.user,
         scopes=[ALL_SCOPES[name] for name in scopes],
         destination=destination.netloc or f"the app behind {destination.scheme}:",
