@@ -36,6 +36,10 @@ from backend_hub.http.rate_limits import RateLimitMiddleware
 from backend_hub.http.routing import PrefixRouter
 from backend_hub.http.security_headers import SecurityHeadersMiddleware
 from backend_hub.http.slow_senders import BodyDeadlineMiddleware
+from backend_hub.identity import router as identity
+from backend_hub.identity.flow import purge_trips
+from backend_hub.identity.metadata import Directory
+from backend_hub.identity.presets import keep_configured_providers
 from backend_hub.oauth import client_router as clients
 from backend_hub.oauth import router as oauth
 from backend_hub.oauth.grants import purge_expired_codes
@@ -73,6 +77,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     topics.tags,
     auth.router,
     clients.router,
+    identity.router,
+    identity.offered,
     users.router,
     posts.people,
     users.accounts,
@@ -88,6 +94,7 @@ async def _purge_expired(database: Database) -> None:
                 await purge_expired_sessions(session)
                 await purge_expired_codes(session)
                 await purge_old_events(session)
+                await purge_trips(session)
         except (SQLAlchemyError, OSError):
             log.warning("what has expired was not purged; will try again")
 
@@ -100,6 +107,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.database = database
     async with database.transaction() as session:
         keys = await load_key_ring(session, settings.secret_key.get_secret_value())
+        await keep_configured_providers(session, settings)
     app.state.tokens = TokenService(keys, settings.issuer)
     if settings.metrics_token.get_secret_value():
         watch_pool(database)
@@ -162,6 +170,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         redirect_slashes=False,
     )
     app.state.settings = settings
+    app.state.directory = Directory(settings)
     if database is not None:
         app.state.database = database
     problems.install(app)

@@ -2,7 +2,17 @@
 
 from fastapi import FastAPI
 
-from backend_hub.site import account, assets, authorize, errors, pages, reference, sign_in
+from backend_hub.site import (
+    account,
+    account_identities,
+    assets,
+    authorize,
+    errors,
+    pages,
+    reference,
+    sign_in,
+    sign_in_with,
+)
 
 
 def install(app: FastAPI) -> None:
@@ -12,5 +22,7 @@ def install(app: FastAPI) -> None:
     app.include_router(pages.router)
     app.include_router(reference.router)
     app.include_router(sign_in.router)
+    app.include_router(sign_in_with.router)
     app.include_router(authorize.router)
     app.include_router(account.router)
+    app.include_router(account_identities.router)
