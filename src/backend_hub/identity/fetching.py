@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
@@ -11,10 +12,13 @@ from urllib.parse import urlsplit
 import httpx
 import orjson
 from authlib.common.errors import AuthlibBaseError
-from authlib.integrations.httpx_client import AsyncOAuth2Client
 
 from backend_hub.errors import HubError
 from backend_hub.settings import LOOPBACK, Settings
+
+# Authlib would rather have the successor of httpx; nobody who runs the hub can act on that.
+warnings.filterwarnings("ignore", "The httpx module is deprecated")
+from authlib.integrations.httpx_client import AsyncOAuth2Client  # noqa: E402
 
 MAX_BYTES = 512_000
 """Of any answer; the largest known metadata and key sets are under 20 kB."""
@@ -108,14 +112,14 @@ async def talking(
         raise ProviderRefused("The other site took the sign-in back") from error
 
 
-async def read_json(
-    client: AsyncOAuth2Client, settings: Settings, url: object, **options: Any
-) -> Any:
-    """The JSON behind the address; raises ProviderTrouble."""
+async def read_json(client: AsyncOAuth2Client, settings: Settings, url: object) -> Any:
+    """The JSON behind the address, asked with the client's token if it has one; raises
+    ProviderTrouble."""
     if not allowed_url(settings, url):
         raise ProviderTrouble("It names an address that the hub does not ask")
     headers = {"Accept": "application/json"}
-    response = await client.get(url, headers=headers, **options)
+    anonymous = client.token is None
+    response = await client.request("GET", url, withhold_token=anonymous, headers=headers)
     if response.status_code != 200:
         raise ProviderTrouble(f"It answered {response.status_code}")
     try:

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from authlib.integrations.httpx_client import AsyncOAuth2Client
-
-from backend_hub.identity.fetching import ProviderTrouble, read_json
+from backend_hub.identity.fetching import AsyncOAuth2Client, ProviderTrouble, read_json
 from backend_hub.settings import Settings
 
 PUBLIC = "https://github.com"

@@ -40,9 +40,7 @@ class Directory:
         remembered = self.known[issuer]
         if remembered.keys is None or anew:
             async with talking(self.settings) as client:
-                found = await read_json(
-                    client, self.settings, metadata["jwks_uri"], withhold_token=True
-                )
+                found = await read_json(client, self.settings, metadata["jwks_uri"])
             keys = found.get("keys") if isinstance(found, dict) else None
             if not isinstance(keys, list):
                 raise ProviderTrouble("Its keys cannot be read")
@@ -52,7 +50,7 @@ class Directory:
     async def _discover(self, issuer: str) -> dict[str, Any]:
         url = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
         async with talking(self.settings) as client:
-            metadata = await read_json(client, self.settings, url, withhold_token=True)
+            metadata = await read_json(client, self.settings, url)
         if not isinstance(metadata, dict):
             raise ProviderTrouble("Its metadata cannot be read")
         if metadata.get("issuer") != issuer:

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from authlib.integrations.httpx_client import AsyncOAuth2Client
 from pydantic import EmailStr, TypeAdapter, ValidationError
 
 from backend_hub.auth.secret_box import UnreadableSecret, unseal
 from backend_hub.http.routing import storable
 from backend_hub.identity import github
 from backend_hub.identity.fetching import (
+    AsyncOAuth2Client,
     ProviderRefused,
     ProviderTrouble,
     allowed_url,
