@@ -295,7 +295,7 @@ async def test_userinfo_fills_in_the_address_of_the_same_person_only(hub: Hub, l
     answer = liar.authorize(await leave(browser), {"sub": "4711"})
     assert (await come_back(browser, answer)).status_code == 400
     liar.userinfo["sub"] = "4711"
-    answer = await come_back(browser, liar.authorize(await leave(browser), {"sub": "4711"}))
-    path = answer.headers["Location"]
+    back = await come_back(browser, liar.authorize(await leave(browser), {"sub": "4711"}))
+    path = back.headers["Location"]
     await browser.send(await browser.visit(path), path, username="ann")
     assert "a@example.org" in (await browser.visit("/account")).text

@@ -6,19 +6,22 @@ import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import httpx
 import orjson
 from authlib.common.errors import AuthlibBaseError
+from authlib.deprecate import AuthlibDeprecationWarning
 
 from backend_hub.errors import HubError
 from backend_hub.settings import LOOPBACK, Settings
 
 # Authlib would rather have the successor of httpx; nobody who runs the hub can act on that.
-warnings.filterwarnings("ignore", "The httpx module is deprecated")
+warnings.filterwarnings("ignore", "The httpx", AuthlibDeprecationWarning)
 from authlib.integrations.httpx_client import AsyncOAuth2Client  # noqa: E402
+
+Conversation: TypeAlias = AsyncOAuth2Client
 
 MAX_BYTES = 512_000
 """Of any answer; the largest known metadata and key sets are under 20 kB."""
@@ -88,7 +91,7 @@ def allowed_url(settings: Settings, url: object) -> bool:
 @asynccontextmanager
 async def talking(
     settings: Settings, client_id: str = "", secret: str | None = None, **options: Any
-) -> AsyncIterator[AsyncOAuth2Client]:
+) -> AsyncIterator[Conversation]:
     """A client for one conversation; whatever goes wrong with it is ProviderTrouble.
 
     It follows no redirect: a provider could send the hub to addresses inside its network.
@@ -112,7 +115,7 @@ async def talking(
         raise ProviderRefused("The other site took the sign-in back") from error
 
 
-async def read_json(client: AsyncOAuth2Client, settings: Settings, url: object) -> Any:
+async def read_json(client: Conversation, settings: Settings, url: object) -> Any:
     """The JSON behind the address, asked with the client's token if it has one; raises
     ProviderTrouble."""
     if not allowed_url(settings, url):

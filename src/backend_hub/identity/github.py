@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from backend_hub.identity.fetching import AsyncOAuth2Client, ProviderTrouble, read_json
+from backend_hub.identity.fetching import Conversation, ProviderTrouble, read_json
 from backend_hub.settings import Settings
 
 PUBLIC = "https://github.com"
@@ -21,7 +21,7 @@ def metadata(issuer: str) -> dict[str, Any]:
 
 
 async def read_claims(
-    client: AsyncOAuth2Client, settings: Settings, metadata: dict[str, Any]
+    client: Conversation, settings: Settings, metadata: dict[str, Any]
 ) -> dict[str, Any]:
     """The person in the words of OpenID Connect; of the addresses only a verified primary one.
 

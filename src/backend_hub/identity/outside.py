@@ -10,7 +10,7 @@ from backend_hub.auth.secret_box import UnreadableSecret, unseal
 from backend_hub.http.routing import storable
 from backend_hub.identity import github
 from backend_hub.identity.fetching import (
-    AsyncOAuth2Client,
+    Conversation,
     ProviderRefused,
     ProviderTrouble,
     allowed_url,
@@ -138,7 +138,7 @@ def _auth_method(metadata: dict[str, Any], secret: str | None) -> str:
 
 
 async def _redeem(
-    client: AsyncOAuth2Client,
+    client: Conversation,
     settings: Settings,
     metadata: dict[str, Any],
     handshake: Handshake,
@@ -162,7 +162,7 @@ async def _redeem(
 
 
 async def _with_userinfo(
-    client: AsyncOAuth2Client,
+    client: Conversation,
     settings: Settings,
     metadata: dict[str, Any],
     claims: dict[str, Any],
