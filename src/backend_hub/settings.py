@@ -120,7 +120,7 @@ class Settings(BaseSettings):
     )
     secret_key: SecretStr = Field(
         SecretStr(""),
-        description="At least 32 random characters; encrypts the signing keys at rest. "
+        description="At least 32 random characters; encrypts signing keys and providers' secrets at rest. "
         'Make one with `python -c "import secrets; print(secrets.token_urlsafe(48))"`.',
     )
     data_dir: Path = Field(

@@ -73,6 +73,8 @@ class Liar:
     discovery: Callable[[], Response] | None = None
     userinfo: dict[str, Any] | None = None
     asked: list[str] = field(default_factory=list)
+    issued: list[str] = field(default_factory=list)
+    """Every code and token that it gave out."""
 
     def __post_init__(self) -> None:
         self.rotate()
@@ -156,6 +158,7 @@ class Liar:
         }
         claims = {name: value for name, value in claims.items() if value is not None}
         id_token = self.sign(claims) if self.sign else self.signed(claims)
+        self.issued += [access_token, id_token]
         token = {"access_token": access_token, "token_type": "Bearer", "id_token": id_token}
         return JSONResponse(token)
 

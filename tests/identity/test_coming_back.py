@@ -1,5 +1,6 @@
 """Coming back from a provider. Numbers are those of the promises in docs/identity.md."""
 
+import logging
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -13,7 +14,14 @@ from backend_hub.identity.flow import LIVES
 from backend_hub.identity.models import LinkedAccount, LoginTransaction
 from backend_hub.users.models import User
 from tests.hub import Hub
-from tests.identity.doubles import CLIENT_ID, Liar, query_of, signed_with_secret, unsigned
+from tests.identity.doubles import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    Liar,
+    query_of,
+    signed_with_secret,
+    unsigned,
+)
 from tests.identity.trips import (
     ANN,
     address_of,
@@ -308,6 +316,23 @@ async def test_24_the_database_holds_nothing_that_finishes_a_trip(hub: Hub, liar
     stored = repr(row.model_dump())
     assert query["state"] not in stored
     assert browser.client.cookies["hub_session"] not in stored
+
+
+async def test_25_debug_logs_hold_nothing_that_signs_in(
+    hub: Hub, liar: Liar, caplog: pytest.LogCaptureFixture
+) -> None:
+    browser = await known(hub, liar)
+    with caplog.at_level(logging.DEBUG):
+        logging.getLogger("probe").debug("a line")
+        url = await leave(browser)
+        answer = liar.authorize(url, ANN)
+        assert (await come_back(browser, answer)).status_code == 303
+        refusal = liar.authorize(await leave(browser), ANN)
+        assert (await come_back(browser, refusal | {"code": "wrong"})).status_code == 400
+    found = [answer["code"], answer["state"], refusal["state"], CLIENT_SECRET, *liar.issued]
+    assert len(found) == 8
+    assert "a line" in caplog.text
+    assert [secret for secret in found if secret in caplog.text] == []
 
 
 async def no_account(hub: Hub) -> bool:

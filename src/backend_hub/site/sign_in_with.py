@@ -216,12 +216,13 @@ async def choice_page(
 
 def trouble(request: Request, provider: IdentityProvider, error: HubError, target: str) -> Response:
     """What went wrong at the provider: details for the operators, a way on for the person."""
+    cause = error.__cause__
     log.warning(
         "sign-in with a provider failed",
         provider=provider.slug,
         code=error.code,
         detail=error.detail,
-        cause=type(error.__cause__).__name__,
+        cause=str(getattr(cause, "error", type(cause).__name__))[:60],
     )
     if isinstance(error, ProviderTrouble):
         detail = f"{provider.name} does not answer as it should. Try again in a while."
