@@ -1,6 +1,6 @@
 """Identity: whom people may sign in with, their links, and sign-ins under way.
 
-Revision: 0005, after 0002
+Revision: 0005, after 0003
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import sqlmodel
 from alembic import op
 
 revision: str = "0005"
-down_revision: str | None = "0002"
+down_revision: str | None = "0003"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

@@ -120,7 +120,7 @@ class Settings(BaseSettings):
     )
     secret_key: SecretStr = Field(
         SecretStr(""),
-        description="At least 32 random characters; encrypts signing keys and providers' secrets at rest. "
+        description="At least 32 random characters; encrypts signing keys and providers' secrets. "
         'Make one with `python -c "import secrets; print(secrets.token_urlsafe(48))"`.',
     )
     data_dir: Path = Field(
@@ -216,6 +216,11 @@ class Settings(BaseSettings):
         SecretStr(""),
         description="At least 16 characters: `GET /metrics` answers Prometheus who sends them as "
         "a bearer token. Empty: 404.",
+    )
+    otlp_endpoint: str = Field(
+        "",
+        description="OpenTelemetry collector, such as `http://127.0.0.1:4318`: traces are sent "
+        "there. Needs the extra `telemetry`.",
     )
     request_header_timeout: float = Field(
         10, gt=0, le=120, description="Seconds for a request's header to arrive."

@@ -7,7 +7,9 @@ from backend_hub.site import (
     account_identities,
     assets,
     authorize,
+    device,
     errors,
+    logout,
     pages,
     reference,
     sign_in,
@@ -24,5 +26,7 @@ def install(app: FastAPI) -> None:
     app.include_router(sign_in.router)
     app.include_router(sign_in_with.router)
     app.include_router(authorize.router)
+    app.include_router(device.router)
+    app.include_router(logout.router)
     app.include_router(account.router)
     app.include_router(account_identities.router)
