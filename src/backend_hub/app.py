@@ -39,6 +39,10 @@ from backend_hub.http.routing import PrefixRouter
 from backend_hub.http.security_headers import SecurityHeadersMiddleware
 from backend_hub.http.shutdown import before_shutdown
 from backend_hub.http.slow_senders import BodyDeadlineMiddleware
+from backend_hub.identity import router as identity
+from backend_hub.identity.flow import purge_trips
+from backend_hub.identity.metadata import Directory
+from backend_hub.identity.presets import keep_configured_providers
 from backend_hub.oauth import client_router as clients
 from backend_hub.oauth import registration_router as registration
 from backend_hub.oauth import router as oauth
@@ -82,6 +86,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     topics.tags,
     auth.router,
     clients.router,
+    identity.router,
+    identity.offered,
     users.router,
     posts.people,
     users.accounts,
@@ -99,6 +105,7 @@ async def purge(session: AsyncSession) -> None:
     await purge_used_proofs(session)
     await purge_unused_registrations(session)
     await purge_old_events(session)
+    await purge_trips(session)
 
 
 async def _purge_expired(database: Database) -> None:
@@ -121,6 +128,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         tracing.watch(app.state.tracer_provider, database.engine)
     async with database.transaction() as session:
         keys = await load_key_ring(session, settings.secret_key.get_secret_value())
+        await keep_configured_providers(session, settings)
     app.state.tokens = TokenService(keys, settings.issuer)
     if settings.metrics_token.get_secret_value():
         watch_pool(database)
@@ -188,6 +196,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     )
     app.state.settings = settings
     app.state.origins = origins
+    app.state.directory = Directory(settings)
     app.state.tracer_provider = provider
     if database is not None:
         app.state.database = database

@@ -120,7 +120,7 @@ class Settings(BaseSettings):
     )
     secret_key: SecretStr = Field(
         SecretStr(""),
-        description="At least 32 random characters; encrypts the signing keys at rest. "
+        description="At least 32 random characters; encrypts signing keys and providers' secrets. "
         'Make one with `python -c "import secrets; print(secrets.token_urlsafe(48))"`.',
     )
     data_dir: Path = Field(
@@ -185,6 +185,26 @@ class Settings(BaseSettings):
         "are never verified: people are asked for consent each time.",
     )
     registration_open: bool = Field(True, description="Whether anyone may make an account.")
+
+    github_client_id: str = Field(
+        "", max_length=300, description="With its secret: people may sign in with GitHub."
+    )
+    github_client_secret: SecretStr = Field(
+        SecretStr(""), description="Of the OAuth app at GitHub."
+    )
+    google_client_id: str = Field(
+        "", max_length=300, description="With its secret: people may sign in with Google."
+    )
+    google_client_secret: SecretStr = Field(SecretStr(""), description="Of the client at Google.")
+    gitlab_client_id: str = Field(
+        "", max_length=300, description="With its secret: people may sign in with GitLab.com."
+    )
+    gitlab_client_secret: SecretStr = Field(
+        SecretStr(""), description="Of the application at GitLab.com."
+    )
+    provider_timeout: float = Field(
+        8, gt=0, le=30, description="Seconds that a provider whom people sign in with may take."
+    )
 
     rate_limit: str = Field(
         "600/minute", description="Requests per address, and per account when signed in."
@@ -256,6 +276,11 @@ class Settings(BaseSettings):
     def _refuse_unsafe(self) -> "Settings":
         if 0 < len(self.metrics_token.get_secret_value()) < MINIMUM_TOKEN_LENGTH:
             raise ValueError("HUB_METRICS_TOKEN needs at least 16 characters")
+        for name in ("github", "google", "gitlab"):
+            secret = getattr(self, f"{name}_client_secret").get_secret_value()
+            if bool(getattr(self, f"{name}_client_id")) != bool(secret):
+                variable = f"HUB_{name.upper()}_CLIENT"
+                raise ValueError(f"{variable}_ID and {variable}_SECRET go together")
         if self.development:
             return self
         secret = self.secret_key.get_secret_value()

@@ -36,6 +36,7 @@ TAGS = [
     ("users", "People and their posts."),
     ("auth", "Registration and tokens."),
     ("clients", "Apps that people sign in to through the hub (OAuth 2.1, OpenID Connect)."),
+    ("identity-providers", "Whom people sign in with (GitHub, any OpenID provider), for admins."),
     ("accounts", "Roles and states of accounts, for admins."),
     ("events", "The log of everything that happens."),
     ("health", "For load balancers."),
