@@ -15,11 +15,14 @@ from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from backend_hub import access, health
+from backend_hub.auth import recovery_router as recovery
 from backend_hub.auth import router as auth
 from backend_hub.auth.browser_sessions import purge_expired_sessions
 from backend_hub.auth.dependencies import account_of, optional_actor
+from backend_hub.auth.email_links import purge_expired_links
 from backend_hub.auth.keys import load_key_ring
 from backend_hub.auth.security_log import purge_old_events
+from backend_hub.auth.throttling import purge_old_throttles
 from backend_hub.auth.tokens import TokenService
 from backend_hub.contributions import router as contributions
 from backend_hub.db import Database
@@ -36,6 +39,7 @@ from backend_hub.http.rate_limits import RateLimitMiddleware
 from backend_hub.http.routing import PrefixRouter
 from backend_hub.http.security_headers import SecurityHeadersMiddleware
 from backend_hub.http.slow_senders import BodyDeadlineMiddleware
+from backend_hub.mail.delivery import delivers, keep_delivering, purge_expired_mails
 from backend_hub.oauth import client_router as clients
 from backend_hub.oauth import router as oauth
 from backend_hub.oauth.grants import purge_expired_codes
@@ -45,6 +49,7 @@ from backend_hub.resources import router as resources
 from backend_hub.search import router as search
 from backend_hub.settings import Settings, get_settings
 from backend_hub.site import router as site
+from backend_hub.site.errors import refusal_response
 from backend_hub.topics import router as topics
 from backend_hub.users import router as users
 
@@ -72,11 +77,17 @@ ROUTERS: tuple[APIRouter, ...] = (
     topics.topics,
     topics.tags,
     auth.router,
+    recovery.router,
+    recovery.mine,
     clients.router,
     users.router,
     posts.people,
     users.accounts,
 )
+
+
+SIGNING_IN = (auth.router, recovery.router)
+"""Routers of people who have no token yet."""
 
 
 async def _purge_expired(database: Database) -> None:
@@ -88,6 +99,9 @@ async def _purge_expired(database: Database) -> None:
                 await purge_expired_sessions(session)
                 await purge_expired_codes(session)
                 await purge_old_events(session)
+                await purge_expired_links(session)
+                await purge_expired_mails(session)
+                await purge_old_throttles(session)
         except (SQLAlchemyError, OSError):
             log.warning("what has expired was not purged; will try again")
 
@@ -103,13 +117,16 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.tokens = TokenService(keys, settings.issuer)
     if settings.metrics_token.get_secret_value():
         watch_pool(database)
-    purge = asyncio.create_task(_purge_expired(database))
+    tasks = [asyncio.create_task(_purge_expired(database))]
+    if given is None and delivers(settings):  # whoever handed one over delivers
+        tasks.append(asyncio.create_task(keep_delivering(database, settings)))
     try:
         yield
     finally:
-        purge.cancel()
-        with suppress(asyncio.CancelledError):
-            await purge
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
         if given is None:  # whoever handed one over closes it
             await database.dispose()
         leave()
@@ -136,7 +153,9 @@ def _layers(settings: Settings) -> list[Middleware]:
             expose_headers=EXPOSED_HEADERS,
             max_age=600,
         ),
-        Middleware(RateLimitMiddleware, settings=settings, identify=account_of),
+        Middleware(
+            RateLimitMiddleware, settings=settings, identify=account_of, refuse=refusal_response
+        ),
         Middleware(problems.ProblemMiddleware),
         Middleware(HostMiddleware, allowed=settings.hosts),
         # Not FastAPI's `max_body_size`: that answers outside of all these layers.
@@ -168,7 +187,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     api = PrefixRouter(prefix="/api/v1")
     for router in ROUTERS:
         # A token that is not valid is refused wherever it is sent; signing in takes none.
-        known = [] if router is auth.router else [Depends(optional_actor)]
+        known = [] if router in SIGNING_IN else [Depends(optional_actor)]
         api.include_router(router, dependencies=known)
     app.include_router(api)
     app.include_router(health.router)

@@ -11,7 +11,7 @@ from sqlalchemy import delete, update
 from sqlmodel import col, select
 
 from backend_hub.auth.models import BrowserSession
-from backend_hub.auth.security_log import note
+from backend_hub.auth.security_log import note_sign_in
 from backend_hub.auth.service import hash_token
 from backend_hub.db import AsyncSession, utcnow
 from backend_hub.events.service import record
@@ -42,7 +42,13 @@ def csrf_token(session_token: str) -> str:
 
 
 async def begin_session(
-    session: AsyncSession, settings: Settings, user: User, caller: Caller, amr: str
+    session: AsyncSession,
+    settings: Settings,
+    user: User,
+    caller: Caller,
+    amr: str,
+    *,
+    known_device: bool = False,
 ) -> str:
     """A session under a new id, whatever the browser had before; the value of its cookie.
 
@@ -60,7 +66,7 @@ async def begin_session(
         )
     )
     await session.flush()
-    note(session, user.id, "signed_in", caller)
+    await note_sign_in(session, user.id, caller, known_device=known_device)
     record(session, "user.signed_in", actor_id=user.id, subject_id=user.id, private=True)
     return token
 

@@ -84,6 +84,7 @@ EVERYWHERE = (
 SUCCESS = {
     "200": "Done: here it is.",
     "201": "Created; `Location` names it.",
+    "202": "Taken; what follows comes by mail.",
     "204": "Done; there is nothing to show.",
 }
 METHODS = ("get", "put", "post", "patch", "delete")

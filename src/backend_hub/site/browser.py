@@ -14,6 +14,7 @@ from backend_hub.auth.browser_sessions import (
     find_session,
     new_session_token,
 )
+from backend_hub.auth.devices import DEVICE_KNOWN
 from backend_hub.db import AsyncSession
 from backend_hub.errors import Forbidden
 from backend_hub.http.routing import storable
@@ -21,16 +22,17 @@ from backend_hub.settings import Settings
 from backend_hub.site.templating import page
 
 MAX_COOKIE = 100
+MAX_DEVICE_COOKIE = 200
 
 
 class ForeignForm(Forbidden):
     code, title = "foreign_form", "This form did not come from this page"
 
 
-def cookie_name(settings: Settings) -> str:
+def cookie_name(settings: Settings, name: str = "hub_session") -> str:
     """`__Host-` (RFC 6265bis 4.1.3.2) needs https, which a development hub does not have."""
     secure = settings.issuer.startswith("https://")
-    return "__Host-hub_session" if secure else "hub_session"
+    return f"__Host-{name}" if secure else name
 
 
 def session_token(request: Request) -> str:
@@ -44,6 +46,25 @@ def set_session_cookie(response: Response, settings: Settings, token: str) -> No
         cookie_name(settings),
         token,
         max_age=settings.session_ttl,
+        path="/",
+        secure=settings.issuer.startswith("https://"),
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def device_cookie(request: Request) -> str:
+    """What says that this browser signed in before (auth/devices.py); empty without one."""
+    value = request.cookies.get(cookie_name(request.app.state.settings, "hub_device"), "")
+    return value if len(value) <= MAX_DEVICE_COOKIE and value.isascii() else ""
+
+
+def set_device_cookie(response: Response, settings: Settings, value: str) -> None:
+    """It outlives the session: signing out does not make the browser a stranger."""
+    response.set_cookie(
+        cookie_name(settings, "hub_device"),
+        value,
+        max_age=DEVICE_KNOWN,
         path="/",
         secure=settings.issuer.startswith("https://"),
         httponly=True,

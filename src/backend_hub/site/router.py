@@ -2,7 +2,18 @@
 
 from fastapi import FastAPI
 
-from backend_hub.site import account, assets, authorize, errors, pages, reference, sign_in
+from backend_hub.site import (
+    account,
+    account_sign_in,
+    assets,
+    authorize,
+    dev_mail,
+    errors,
+    pages,
+    recovery,
+    reference,
+    sign_in,
+)
 
 
 def install(app: FastAPI) -> None:
@@ -14,3 +25,6 @@ def install(app: FastAPI) -> None:
     app.include_router(sign_in.router)
     app.include_router(authorize.router)
     app.include_router(account.router)
+    app.include_router(account_sign_in.router)
+    app.include_router(recovery.router)
+    app.include_router(dev_mail.router)
