@@ -96,7 +96,7 @@ def weakness(
     known_word = plain.strip(_TRIMMINGS) in COMMON_WORDS or plain in COMMON_WORDS
     if known_word or plain in COMMON or len(set(plain)) < 5 or any(plain in r for r in _RUNS):
         return "is among the first that anyone would guess"
-    for known in (username, email.partition("@")[0]):
+    for known in (username, email, email.partition("@")[0]):
         if len(known) >= 3 and len(plain.replace(known.lower(), "")) < 6:
             return "is little more than your name"
     return None

@@ -46,6 +46,8 @@ CODE = Rule("code", 5, 2, 900, 900)
 """Guesses of a second factor's code, or of a device's."""
 
 LONGEST_MEMORY = timedelta(days=3)
+SKEW = timedelta(minutes=1)
+"""Whoever has not to wait may have read the clock a little earlier than the one before."""
 
 
 class TooManyTries(RateLimited):
@@ -87,21 +89,21 @@ async def reserve(session: AsyncSession, *tries: Try) -> None:
 
 async def _reserve(session: AsyncSession, one: Try) -> None:
     rule, now = one.rule, utcnow()
-    row = insert(Throttle).values(key=one.key, tries=1, tried_at=now, free_at=now)
+    row = insert(Throttle).values(key=one.key, tries=1, tried_at=now, free_at=now - SKEW)
     since = func.extract("epoch", literal(now) - col(Throttle.tried_at))
     tries = func.greatest(col(Throttle.tries) - since / rule.forgets_every, 0) + 1
     beyond = func.round(tries) - rule.free
     seconds = func.least(rule.first_wait * func.power(2, func.least(beyond, 20)), rule.longest_wait)
-    wait = case((beyond >= 0, seconds), else_=0.0)
+    free_at = case((beyond >= 0, seconds_after(now, seconds)), else_=col(Throttle.free_at))
     counted = row.on_conflict_do_update(
         index_elements=["key"],
-        set_={"tries": tries, "tried_at": now, "free_at": seconds_after(now, wait)},
+        set_={"tries": tries, "tried_at": now, "free_at": free_at},
         where=col(Throttle.free_at) <= now,
     ).returning(col(Throttle.tries))
     if (await session.execute(counted)).scalar_one_or_none() is None:
         blocked = select(Throttle.free_at).where(Throttle.key == one.key)
-        free_at = (await session.exec(blocked)).first() or now  # a success just cleared it
-        raise TooManyTries(max(1, math.ceil((free_at - now).total_seconds())))
+        until = (await session.exec(blocked)).first() or now  # a success just cleared it
+        raise TooManyTries(max(1, math.ceil((until - now).total_seconds())))
 
 
 async def clear(session: AsyncSession, *tries: Try) -> None:
@@ -115,7 +117,7 @@ async def take_back(session: AsyncSession, *tries: Try) -> None:
     for key in sorted(one.key for one in tries):
         mine = update(Throttle).where(col(Throttle.key) == key)
         fewer = func.greatest(col(Throttle.tries) - 1, 0)
-        await session.execute(mine.values(tries=fewer, free_at=utcnow()))
+        await session.execute(mine.values(tries=fewer, free_at=utcnow() - SKEW))
 
 
 async def purge_old_throttles(session: AsyncSession) -> None:

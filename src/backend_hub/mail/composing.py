@@ -34,10 +34,10 @@ def compose(settings: Settings, mail: Mail) -> EmailMessage:
         raise Undeliverable("the hub's secret key has changed")
     values = {**mail.details, "hub": settings.name, "url": settings.issuer, "secret": secret}
     subject, _, text = templates.get_template(f"{mail.template}.txt").render(values).partition("\n")
-    name, sender = parseaddr(settings.sender)
+    name, sender = parseaddr(_one_line(settings.sender))
     message = EmailMessage()
     # One line, whatever the values hold; EmailMessage itself refuses a line break in a header.
-    message["Subject"] = "".join(c if c.isprintable() else " " for c in subject)[:200]
+    message["Subject"] = _one_line(subject)
     message["From"] = Address(name, addr_spec=sender)
     message["To"] = _address(mail.recipient or "")
     message["Date"] = format_datetime(mail.created_at)
@@ -48,6 +48,10 @@ def compose(settings: Settings, mail: Mail) -> EmailMessage:
     html = templates.get_template(f"{mail.template}.html").render(values)
     message.add_alternative(html, subtype="html")
     return message
+
+
+def _one_line(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)[:200]
 
 
 def _address(recipient: str) -> Address:
