@@ -69,7 +69,7 @@ async def test_62_65_guesses_wait_longer_and_longer_whether_or_not_the_account_e
         problem = refused.json()
         assert (problem["code"], problem["detail"]) == (
             "too_many_tries",
-            f"Try again in {refused.headers['Retry-After']} seconds",
+            f"Too many tries: try again in {refused.headers['Retry-After']} seconds",
         )
         waits.append(int(refused.headers["Retry-After"]))
         await age(hub, waits[-1])
@@ -119,7 +119,7 @@ async def test_65_over_the_limit_the_sign_in_page_stays_a_page(hub: Hub, app: Fa
     assert refused.status_code == 429
     assert refused.headers["Content-Type"].startswith("text/html")
     assert refused.headers["Retry-After"] == "2"
-    assert "Try again in 2 seconds" in refused.text
+    assert "try again in 2 seconds" in refused.text
     assert 'name="password"' in refused.text
 
 

@@ -56,7 +56,9 @@ class TooManyTries(RateLimited):
     def __init__(self, seconds: int) -> None:
         minutes = math.ceil(seconds / 60)
         wait = f"{seconds} seconds" if seconds < 90 else f"{minutes} minutes"
-        super().__init__(f"Try again in {wait}", headers={"Retry-After": str(seconds)})
+        super().__init__(
+            f"Too many tries: try again in {wait}", headers={"Retry-After": str(seconds)}
+        )
 
 
 class Try(NamedTuple):

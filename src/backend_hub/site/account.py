@@ -30,16 +30,20 @@ def account_page(
     template: str,
     *,
     status: int = 200,
+    here: str = "",
     **values: Any,
 ) -> Response:
-    """A page for one person only, with the navigation of all of them."""
+    """A page for one person only, with the navigation of all of them.
+
+    `here` is its path, where a form of it was sent elsewhere.
+    """
     return form_page(
         request,
         f"account/{template}",
         status=status,
         who=browser.user,
         sections=SECTIONS,
-        here=request.url.path,
+        here=here or request.url.path,
         **values,
     )
 

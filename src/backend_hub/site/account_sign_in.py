@@ -115,7 +115,7 @@ async def _page(
         browser,
         "sign_in.html",
         status=status,
-        page=PAGE,
+        here=PAGE,
         waiting=await pending_address(session, browser.user),
         recent=utcnow() - browser.authenticated_at <= RECENT,
         done=done,

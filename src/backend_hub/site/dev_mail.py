@@ -21,7 +21,7 @@ from backend_hub.settings import Settings
 from backend_hub.site.templating import page
 
 NEWEST = 50
-URL = re.compile(r"https?://[^\s<>\"']+")
+URL = re.compile(r"https?://[^\s<>\"']*[\w/=-]")
 
 
 class Written(NamedTuple):
