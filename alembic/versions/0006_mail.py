@@ -1,6 +1,6 @@
 """Mail: the outbox, the links of mails, and how often somebody tried.
 
-Revision: 0006, after 0002
+Revision: 0006, after 0003
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 from alembic import op
 
 revision: str = "0006"
-down_revision: str | None = "0002"
+down_revision: str | None = "0003"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

@@ -41,7 +41,7 @@ class TokenFamily(SQLModel, table=True):
     user_agent: str = Field(default="", max_length=300, sa_column_kwargs={"server_default": ""})
     """From where, and with what, the password was sent; empty for a sign-in through an app."""
     created_at: datetime = created_at_field()
-    expires_at: datetime = Field(sa_type=UTCDateTime)
+    expires_at: datetime = Field(sa_type=UTCDateTime, index=True)
     revoked_at: datetime | None = timestamp_field()
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -160,6 +160,12 @@ async def revoke_all(session: AsyncSession, user_id: UUID) -> None:
     )
 
 
+async def purge_expired_families(session: AsyncSession) -> None:
+    """Ended sign-ins stay until they would have expired, so that a stolen token is noticed."""
+    over = col(TokenFamily.expires_at) < utcnow() - timedelta(days=1)
+    await session.execute(delete(TokenFamily).where(over))
+
+
 @cache
 def _sign_in() -> Prepared:
     """Whose token it is, unless the sign-in ended or the account is disabled."""
@@ -188,6 +194,16 @@ async def find_actor(reader: Reader, claims: Claims) -> Actor | None:
     role = Role(row["role"])
     scopes = claims.scopes & held_scopes(role)
     return Actor(row["id"], row["username"], role, scopes, claims.family_id)
+
+
+async def renew_actor(reader: Reader, actor: Actor) -> Actor | None:
+    """The same person some time later; None when the sign-in ended or the account is disabled."""
+    values = {"user_id": actor.id, "family_id": actor.family_id, "now": utcnow()}
+    rows = await reader.fetch(_sign_in(), values)
+    if not rows:
+        return None
+    role = Role(rows[0]["role"])
+    return replace(actor, role=role, scopes=actor.scopes & held_scopes(role))
 
 
 async def make_admin(session: AsyncSession, form: NewAccount) -> User:

@@ -14,9 +14,16 @@ from backend_hub.auth.actor import Actor
 from backend_hub.auth.dependencies import current_actor, current_tokens
 from backend_hub.http.routing import LenientRoute
 from backend_hub.http.sessions import ReadSession, Session
-from backend_hub.oauth.flows import make_server
+from backend_hub.oauth.assembly import make_server
 from backend_hub.oauth.metadata import server_metadata
-from backend_hub.oauth.server import Answer, HubRequest, HubServer, require_plain
+from backend_hub.oauth.requests import push
+from backend_hub.oauth.server import (
+    Answer,
+    HubRequest,
+    HubServer,
+    require_known_resource,
+    require_plain,
+)
 from backend_hub.users.models import User
 
 router = APIRouter(include_in_schema=False, route_class=LenientRoute)
@@ -46,9 +53,24 @@ async def exchange_token(request: Request, session: Session) -> Response:
     server, asked = await server_of(request, session), await read_request(request)
     try:
         require_plain(asked)
+        require_known_resource(server, asked)
     except OAuth2Error as error:
         return json_response(server.refusal(asked, error))
     return json_response(await server.run(lambda: server.create_token_response(asked)))
+
+
+@router.post("/oauth/device_authorization")
+async def authorize_device(request: Request, session: Session) -> Response:
+    return await _endpoint("device_authorization", request, session)
+
+
+@router.post("/oauth/par")
+async def push_authorization_request(request: Request, session: Session) -> Response:
+    server, asked = await server_of(request, session), await read_request(request)
+    try:
+        return json_response(await push(server, asked))
+    except OAuth2Error as error:
+        return json_response(server.refusal(asked, error))
 
 
 @router.post("/oauth/revoke")
@@ -65,6 +87,7 @@ async def _endpoint(name: str, request: Request, session: Session) -> Response:
     server, asked = await server_of(request, session), await read_request(request)
     try:
         require_plain(asked)
+        require_known_resource(server, asked)
     except OAuth2Error as error:
         return json_response(server.refusal(asked, error))
     return json_response(await server.run(lambda: server.create_endpoint_response(name, asked)))

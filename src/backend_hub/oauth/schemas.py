@@ -17,9 +17,22 @@ RedirectUris = Annotated[
     list[RedirectUri],
     Field(
         max_length=20,
-        description="Compared character by character; none for a machine.",
+        description="Compared character by character. A machine has none; native apps may.",
         examples=[["https://planner.example.org/callback"]],
     ),
+]
+
+
+LogoutUris = Annotated[
+    list[RedirectUri],
+    Field(
+        max_length=20,
+        description="Where it may have people sent after it signed them out.",
+        examples=[["https://planner.example.org/bye"]],
+    ),
+]
+PushedOnly = Annotated[
+    bool, Field(description="Whether its requests must be pushed first (RFC 9126).")
 ]
 
 
@@ -55,9 +68,18 @@ HomepageUrl = Annotated[
 
 
 def check_redirects(uris: list[str], client_type: ClientType) -> None:
-    """Raise ValueError for a URI that an app of this type may not have people sent to."""
-    if (client_type is ClientType.machine) != (not uris):
-        raise ValueError("a machine has no redirect_uris, and every other app has some")
+    """Raise ValueError for a URI that an app of this type may not have people sent to.
+
+    A native app without any signs people in on devices only.
+    """
+    if client_type is ClientType.machine and uris:
+        raise ValueError("a machine has no redirect_uris")
+    if client_type in {ClientType.spa, ClientType.web} and not uris:
+        raise ValueError("an app in a browser or on a server has redirect_uris")
+    check_uris(uris, client_type)
+
+
+def check_uris(uris: list[str], client_type: ClientType) -> None:
     for uri in uris:
         if mistake := mistake_in(uri, client_type):
             raise ValueError(f"a redirect URI {mistake}")
@@ -69,12 +91,15 @@ class ClientCreate(WriteModel):
     name: ClientName
     type: Annotated[ClientType, Field(examples=["spa"])]
     redirect_uris: RedirectUris = []
+    post_logout_redirect_uris: LogoutUris = []
+    require_pushed_authorization_requests: PushedOnly = False
     scopes: ScopeNames
     homepage_url: HomepageUrl | None = None
 
     @model_validator(mode="after")
     def _redirects_fit(self) -> Self:
         check_redirects(self.redirect_uris, self.type)
+        check_uris(self.post_logout_redirect_uris, self.type)
         return self
 
 
@@ -83,6 +108,8 @@ class ClientUpdate(PatchModel):
 
     name: ClientName = UNSET
     redirect_uris: RedirectUris = UNSET
+    post_logout_redirect_uris: LogoutUris = UNSET
+    require_pushed_authorization_requests: PushedOnly = UNSET
     scopes: ScopeNames = UNSET
     homepage_url: HomepageUrl | None = UNSET
     verified: bool = UNSET
@@ -96,6 +123,8 @@ class ClientRead(ReadModel):
     name: ClientName
     type: ClientType
     redirect_uris: RedirectUris
+    post_logout_redirect_uris: LogoutUris
+    require_pushed_authorization_requests: PushedOnly
     scopes: list[Annotated[str, Field(max_length=60)]] = Field(max_length=50)
     homepage_url: str | None = Field(max_length=500)
     verified: bool = Field(description="Consent is remembered; others ask each time.")

@@ -13,7 +13,15 @@ from backend_hub.events.service import record
 from backend_hub.http.etag import require_version
 from backend_hub.oauth.clients import CONFIDENTIAL
 from backend_hub.oauth.models import ClientType, OAuthClient
-from backend_hub.oauth.schemas import ClientCreate, ClientRead, ClientUpdate, check_redirects
+from backend_hub.oauth.schemas import (
+    ClientCreate,
+    ClientRead,
+    ClientUpdate,
+    check_redirects,
+    check_uris,
+)
+
+CHECKS = {"redirect_uris": check_redirects, "post_logout_redirect_uris": check_uris}
 
 
 class NoSecret(Conflict):
@@ -42,6 +50,8 @@ async def create_client(
         homepage_url=form.homepage_url,
         secret_hash=hash_token(secret) if secret else None,
         redirect_uris=form.redirect_uris,
+        post_logout_redirect_uris=form.post_logout_redirect_uris,
+        require_pushed_authorization_requests=form.require_pushed_authorization_requests,
         scope=" ".join(dict.fromkeys(form.scopes)),
     )
     session.add(client)
@@ -66,12 +76,13 @@ async def update_client(
     changes = form.changes()
     if "verified" in changes and not actor.may("users:admin"):
         raise Forbidden("Only admins say which apps the hub knows")
-    if "redirect_uris" in changes:
-        try:
-            check_redirects(changes["redirect_uris"], ClientType(client.type))
-        except ValueError as error:
-            raise Unprocessable(str(error), loc=("body", "redirect_uris")) from None
-    if {"redirect_uris", "scopes", "name"} & set(changes) and not actor.may("users:admin"):
+    for name, check in CHECKS.items():
+        if name in changes:
+            try:
+                check(changes[name], ClientType(client.type))
+            except ValueError as error:
+                raise Unprocessable(str(error), loc=("body", name)) from None
+    if {*CHECKS, "scopes", "name"} & set(changes) and not actor.may("users:admin"):
         client.verified = False
     if "scopes" in changes:
         changes["scope"] = " ".join(dict.fromkeys(changes.pop("scopes")))

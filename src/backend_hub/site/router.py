@@ -8,7 +8,9 @@ from backend_hub.site import (
     assets,
     authorize,
     dev_mail,
+    device,
     errors,
+    logout,
     pages,
     recovery,
     reference,
@@ -24,6 +26,8 @@ def install(app: FastAPI) -> None:
     app.include_router(reference.router)
     app.include_router(sign_in.router)
     app.include_router(authorize.router)
+    app.include_router(device.router)
+    app.include_router(logout.router)
     app.include_router(account.router)
     app.include_router(account_sign_in.router)
     app.include_router(recovery.router)
