@@ -60,8 +60,8 @@ async def verify_address(
     moved = (before or "").lower() != link.email.lower()
     user.email, user.email_verified_at = link.email, utcnow()
     user.version += 1
-    # Links that went to the address before must not lead into the account.
     await _flush_unique(session)
+    # Links that went to the address before must not lead into the account.
     await end_links(session, user, Purpose.verify, Purpose.reset)
     note(session, user.id, "email_changed" if moved else "email_verified", caller, link.email)
     record(session, "user.account_changed", actor_id=user.id, subject_id=user.id, private=True)
