@@ -32,6 +32,10 @@ ACCESS: dict[str, Access] = {
     "register": ANYONE,
     "issue_token": ANYONE,
     "sign_out": Access("member"),
+    "forgot_password": ANYONE,
+    "reset_password": ANYONE,
+    "verify_email": ANYONE,
+    "resend_verification": Access("member", "users:write"),
     # people
     "read_me": Access("member"),
     "update_me": Access("author", "users:write"),

@@ -14,13 +14,16 @@ from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from backend_hub import access, health, tracing
+from backend_hub.auth import recovery_router as recovery
 from backend_hub.auth import router as auth
 from backend_hub.auth.browser_sessions import purge_expired_sessions
 from backend_hub.auth.dependencies import account_of, optional_actor
+from backend_hub.auth.email_links import purge_expired_links
 from backend_hub.auth.keys import load_key_ring
 from backend_hub.auth.proofs import purge_used_proofs
 from backend_hub.auth.security_log import purge_old_events
 from backend_hub.auth.service import purge_expired_families
+from backend_hub.auth.throttling import purge_old_throttles
 from backend_hub.auth.tokens import TokenService
 from backend_hub.contributions import router as contributions
 from backend_hub.db import AsyncSession, Database
@@ -43,6 +46,7 @@ from backend_hub.identity import router as identity
 from backend_hub.identity.flow import purge_trips
 from backend_hub.identity.metadata import Directory
 from backend_hub.identity.presets import keep_configured_providers
+from backend_hub.mail.delivery import delivers, keep_delivering, purge_expired_mails
 from backend_hub.oauth import client_router as clients
 from backend_hub.oauth import registration_router as registration
 from backend_hub.oauth import router as oauth
@@ -58,6 +62,7 @@ from backend_hub.resources import router as resources
 from backend_hub.search import router as search
 from backend_hub.settings import Settings, get_settings
 from backend_hub.site import router as site
+from backend_hub.site.errors import refusal_response
 from backend_hub.topics import router as topics
 from backend_hub.users import router as users
 
@@ -85,6 +90,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     topics.topics,
     topics.tags,
     auth.router,
+    recovery.router,
+    recovery.mine,
     clients.router,
     identity.router,
     identity.offered,
@@ -92,6 +99,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     posts.people,
     users.accounts,
 )
+
+
+SIGNING_IN = (auth.router, recovery.router)
+"""Routers of people who have no token yet."""
 
 
 async def purge(session: AsyncSession) -> None:
@@ -106,6 +117,9 @@ async def purge(session: AsyncSession) -> None:
     await purge_unused_registrations(session)
     await purge_old_events(session)
     await purge_trips(session)
+    await purge_expired_links(session)
+    await purge_expired_mails(session)
+    await purge_old_throttles(session)
 
 
 async def _purge_expired(database: Database) -> None:
@@ -134,6 +148,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         watch_pool(database)
     app.state.bell = Bell(database)
     work = [asyncio.create_task(job) for job in (_purge_expired(database), app.state.bell.watch())]
+    if given is None and delivers(settings):  # whoever handed one over delivers
+        work.append(asyncio.create_task(keep_delivering(database, settings)))
     try:
         with before_shutdown(app.state.bell.close):
             yield
@@ -161,7 +177,9 @@ def _layers(settings: Settings, origins: Origins) -> list[Middleware]:
         Middleware(PlainErrorMiddleware),
         Middleware(problems.ProblemMiddleware),
         Middleware(CorsMiddleware, origins=origins, expose=EXPOSED_HEADERS),
-        Middleware(RateLimitMiddleware, settings=settings, identify=account_of),
+        Middleware(
+            RateLimitMiddleware, settings=settings, identify=account_of, refuse=refusal_response
+        ),
         Middleware(problems.ProblemMiddleware),
         Middleware(HostMiddleware, allowed=settings.hosts),
         # Not FastAPI's `max_body_size`: that answers outside of all these layers.
@@ -204,7 +222,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     api = PrefixRouter(prefix="/api/v1")
     for router in ROUTERS:
         # A token that is not valid is refused wherever it is sent; signing in takes none.
-        known = [] if router is auth.router else [Depends(optional_actor)]
+        known = [] if router in SIGNING_IN else [Depends(optional_actor)]
         api.include_router(router, dependencies=known)
     app.include_router(api)
     app.include_router(health.router)

@@ -19,7 +19,7 @@ from asyncpg.exceptions import (
     CrashShutdownError,
     TargetServerAttributeNotMatched,
 )
-from sqlalchemy import DateTime, MetaData, event, func, text
+from sqlalchemy import DateTime, Interval, MetaData, event, func, literal, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -49,6 +49,12 @@ UTCDateTime = DateTime(timezone=True)
 
 def utcnow() -> datetime:
     return datetime.now(UTC)
+
+
+def seconds_after(moment: datetime, seconds: Any) -> Any:
+    """A moment in SQL; `seconds` may be an expression of float type."""
+    interval: Any = func.make_interval(0, 0, 0, 0, 0, 0, seconds, type_=Interval)
+    return literal(moment, UTCDateTime) + interval
 
 
 def new_id() -> UUID:

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from email.utils import formataddr, parseaddr
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -90,7 +91,36 @@ def _origin(value: str) -> str:
     return value if value == "*" else value.rstrip("/")
 
 
+def _smtp_url(url: SecretStr) -> SecretStr:
+    """Refuse what no mail server can be reached by; no message repeats a piece of it."""
+    if not url.get_secret_value():
+        return url
+    try:
+        parts = urlsplit(url.get_secret_value())
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("percent-encode the special characters of the mail URL") from None
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if parts.scheme not in {"smtp", "smtps"} or not host or parts.path.strip("/"):
+        raise ValueError("it has the form smtp://user:password@host:587 or smtps://")
+    if query not in ({}, {"tls": "starttls"}, {"tls": "none"}):
+        raise ValueError("its one parameter is tls=starttls or tls=none")
+    if query.get("tls") == "none" and parts.password and host not in LOOPBACK:
+        raise ValueError("tls=none would send the password in the clear")
+    return url
+
+
+def _mail_from(sender: str) -> str:
+    """Refuse a sender that is no address."""
+    address = parseaddr(sender)[1]
+    if sender and (not re.fullmatch(r"[^@\s]+@[^@\s]+", address) or not sender.isprintable()):
+        raise ValueError("it has the form Backend Hub <hub@example.org>")
+    return sender
+
+
 DatabaseUrl = Annotated[str, AfterValidator(_async_url)]
+SmtpUrl = Annotated[SecretStr, AfterValidator(_smtp_url)]
+MailFrom = Annotated[str, AfterValidator(_mail_from)]
 
 
 class Settings(BaseSettings):
@@ -206,6 +236,18 @@ class Settings(BaseSettings):
         8, gt=0, le=30, description="Seconds that a provider whom people sign in with may take."
     )
 
+    smtp_url: SmtpUrl = Field(
+        SecretStr(""),
+        description="`smtp://user:password@host:587` (STARTTLS; `?tls=none` for a relay without), "
+        "or `smtps://`. Empty: in development mails are files in the data folder, shown at "
+        "`/dev/mail`; else none is sent.",
+    )
+    mail_from: MailFrom = Field(
+        "",
+        description="`Backend Hub <hub@example.org>`, the sender of mails. Empty: `no-reply@` the "
+        "host of the public URL.",
+    )
+
     rate_limit: str = Field(
         "600/minute", description="Requests per address, and per account when signed in."
     )
@@ -251,6 +293,12 @@ class Settings(BaseSettings):
     def issuer(self) -> str:
         """The `iss` of every token (RFC 9068 section 2.2), without a trailing slash."""
         return self.public_url.rstrip("/")
+
+    @property
+    def sender(self) -> str:
+        """The `From` of every mail."""
+        host = urlsplit(self.public_url).hostname or "localhost"
+        return self.mail_from or formataddr((self.name, f"no-reply@{host}"))
 
     @property
     def hosts(self) -> list[str]:

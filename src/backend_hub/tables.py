@@ -6,6 +6,7 @@ from backend_hub.db import metadata
 from backend_hub.events import models as events
 from backend_hub.http import models as http
 from backend_hub.identity import models as identity
+from backend_hub.mail import models as mail
 from backend_hub.oauth import models as oauth
 from backend_hub.posts import models as posts
 from backend_hub.questions import models as questions
@@ -19,6 +20,7 @@ __all__ = [
     "events",
     "http",
     "identity",
+    "mail",
     "metadata",
     "oauth",
     "posts",

@@ -11,7 +11,7 @@ from sqlalchemy import delete, update
 from sqlmodel import col, select
 
 from backend_hub.auth.models import BrowserSession
-from backend_hub.auth.security_log import note
+from backend_hub.auth.security_log import note_sign_in
 from backend_hub.auth.service import hash_token
 from backend_hub.db import AsyncSession, utcnow
 from backend_hub.events.service import record
@@ -32,10 +32,10 @@ class SignedInBrowser:
     authenticated_at: datetime
 
 
-def cookie_name(settings: Settings) -> str:
+def cookie_name(settings: Settings, name: str = "hub_session") -> str:
     """`__Host-` (RFC 6265bis 4.1.3.2) needs https, which a development hub does not have."""
     secure = settings.issuer.startswith("https://")
-    return "__Host-hub_session" if secure else "hub_session"
+    return f"__Host-{name}" if secure else name
 
 
 def new_session_token() -> str:
@@ -48,7 +48,13 @@ def csrf_token(session_token: str) -> str:
 
 
 async def begin_session(
-    session: AsyncSession, settings: Settings, user: User, caller: Caller, amr: str
+    session: AsyncSession,
+    settings: Settings,
+    user: User,
+    caller: Caller,
+    amr: str,
+    *,
+    known_device: bool = False,
 ) -> str:
     """A session under a new id, whatever the browser had before; the value of its cookie.
 
@@ -66,7 +72,7 @@ async def begin_session(
         )
     )
     await session.flush()
-    note(session, user.id, "signed_in", caller)
+    await note_sign_in(session, user.id, caller, known_device=known_device)
     record(session, "user.signed_in", actor_id=user.id, subject_id=user.id, private=True)
     return token
 

@@ -1,12 +1,13 @@
-"""Signing keys, sign-ins, their refresh tokens, and what people are told of them.
+"""Signing keys, sign-ins, their refresh tokens, links of mails, and what people are told of them.
 
 No usable secret is stored in the clear.
 """
 
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import Column, Index, LargeBinary
+from sqlalchemy import CheckConstraint, Column, Index, LargeBinary
 from sqlmodel import Field, SQLModel
 
 from backend_hub.db import UTCDateTime, created_at_field, id_field, timestamp_field
@@ -106,3 +107,42 @@ class SecurityEvent(SQLModel, table=True):
     address: str = Field(max_length=45)
     user_agent: str = Field(max_length=300)
     created_at: datetime = created_at_field(index=True)
+
+
+class Purpose(StrEnum):
+    """What the link of a mail is for."""
+
+    verify = "verify"
+    """The address becomes that of the account, and verified."""
+    reset = "reset"
+    """Whoever holds it may set a password."""
+
+
+class EmailToken(SQLModel, table=True):
+    """The link of a mail, known by its SHA-256; deleted when it is used."""
+
+    __tablename__ = "email_tokens"
+    __table_args__ = (
+        CheckConstraint("purpose IN ('verify', 'reset')", name="purpose"),
+        Index("ix_email_tokens_user_id_purpose", "user_id", "purpose"),
+    )
+
+    id: UUID = id_field()
+    user_id: UUID | None = Field(default=None, foreign_key="users.id", ondelete="CASCADE")
+    """None: of nobody. It was written all the same, so that an answer's time tells nothing."""
+    purpose: str = Field(max_length=20)
+    email: str = Field(max_length=254)
+    token_hash: str = Field(max_length=64, unique=True)
+    expires_at: datetime = Field(sa_type=UTCDateTime, index=True)
+    created_at: datetime = created_at_field()
+
+
+class Throttle(SQLModel, table=True):
+    """How often somebody tried something lately, and when they may again (throttling.py)."""
+
+    __tablename__ = "throttles"
+
+    key: str = Field(primary_key=True, max_length=100)
+    tries: float
+    tried_at: datetime = Field(sa_type=UTCDateTime, index=True)
+    free_at: datetime = Field(sa_type=UTCDateTime)

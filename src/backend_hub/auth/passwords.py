@@ -10,12 +10,33 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 MINIMUM_LENGTH = 15
+MINIMUM_WITH_FACTOR = 8
+"""For accounts with a second factor (NIST SP 800-63B 3.1.1.2)."""
 MAXIMUM_LENGTH = 256
 
 # 19 MiB, two passes, one lane: OWASP's Password Storage Cheat Sheet.
 _hasher = PasswordHash((Argon2Hasher(time_cost=2, memory_cost=19 * 1024, parallelism=1),))
 _DUMMY = _hasher.hash("somebody who is not here")
 
+COMMON_WORDS = frozenset(
+    """
+    password passwort passw0rd p@ssw0rd p@ssword contrasena motdepasse senha qwerty qwertz qwertyui
+    qwertyuiop azerty azertyuiop asdfgh asdfghjk asdfghjkl zxcvbn zxcvbnm qazwsx qazwsxedc wsxedc
+    iloveyou ilovegod letmein trustno welcome welcomeback admin administrator administration root
+    superuser login changeme default secret topsecret mysecret test testing tester testtest guest
+    monkey dragon master masterkey football baseball basketball softball hockey soccer superman
+    batman spiderman pokemon starwars sunshine princess shadow michael jennifer jordan jessica
+    ashley charlie thomas daniel andrew matthew joshua robert william elizabeth victoria alexander
+    samsung google facebook internet computer server backend database developer github gitlab
+    mustang corvette ferrari mercedes chelsea arsenal liverpool barcelona juventus realmadrid
+    chocolate butterfly flower summer winter spring autumn january december november whatever
+    freedom hunter killer matrix phoenix tigger ginger cookie pepper maggie buster harley ranger
+    abcdef abcdefg abcdefgh abc aaaaaaaa hello helloworld hellohello computer1 access mynoob
+    startrek midnight rainbow diamond silver golden purple orange yellow platinum blink scooter
+    backendhub
+    """.split()  # noqa: SIM905
+)
+"""With digits and marks around them, these are what short passwords mostly are."""
 COMMON = frozenset(
     """
     passwordpassword password123456789 passw0rdpassw0rd letmeinletmein12 iloveyouiloveyou
@@ -26,6 +47,7 @@ COMMON = frozenset(
     sunshinesunshine princessprincess superman superman123456 asdfghjklasdfghjkl zxcvbnmzxcvbnm12
     """.split()  # noqa: SIM905
 )
+_TRIMMINGS = "0123456789!?.,;:-_+*#$%&@()=/ "
 _RUNS = "abcdefghijklmnopqrstuvwxyz" * 2, "0123456789" * 5, "qwertyuiopasdfghjklzxcvbnm" * 2
 
 
@@ -58,16 +80,23 @@ async def verify_password(password: str, password_hash: str | None) -> tuple[boo
     return (verified, renewed) if password_hash else (False, None)
 
 
-def weakness(password: str, username: str = "", email: str = "") -> str | None:
-    """Why a password is refused, or None. No rules of composition, nothing is cut off."""
-    if len(password) < MINIMUM_LENGTH:
-        return f"must have at least {MINIMUM_LENGTH} characters; a few words together are fine"
+def weakness(
+    password: str, username: str = "", email: str = "", *, second_factor: bool = False
+) -> str | None:
+    """Why a password is refused, or None. No rules of composition, nothing is cut off.
+
+    With a second factor a shorter one is enough.
+    """
+    minimum = MINIMUM_WITH_FACTOR if second_factor else MINIMUM_LENGTH
+    if len(password) < minimum:
+        return f"must have at least {minimum} characters; a few words together are fine"
     if len(password) > MAXIMUM_LENGTH:
         return f"must have at most {MAXIMUM_LENGTH} characters"
     plain = "".join(_normal(password).lower().split())
-    if plain in COMMON or len(set(plain)) < 5 or any(plain in run for run in _RUNS):
+    known_word = plain.strip(_TRIMMINGS) in COMMON_WORDS or plain in COMMON_WORDS
+    if known_word or plain in COMMON or len(set(plain)) < 5 or any(plain in r for r in _RUNS):
         return "is among the first that anyone would guess"
-    for known in (username, email.partition("@")[0]):
+    for known in (username, email, email.partition("@")[0]):
         if len(known) >= 3 and len(plain.replace(known.lower(), "")) < 6:
             return "is little more than your name"
     return None

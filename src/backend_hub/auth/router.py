@@ -6,13 +6,15 @@ from fastapi import APIRouter, Form, Request, Response
 
 from backend_hub.auth import service
 from backend_hub.auth.dependencies import Once, SignedIn, current_tokens
+from backend_hub.auth.email_links import mail_verification
+from backend_hub.auth.password_sign_in import Guess, sign_in
 from backend_hub.auth.schemas import JsonWebKeySet, TokenRead, UserRegister
 from backend_hub.auth.service import Grant, InvalidGrant
 from backend_hub.errors import Forbidden, Unprocessable
 from backend_hub.http.callers import caller_of
 from backend_hub.http.problems import hub_error_response
 from backend_hub.http.routing import HubRoute, hub_router
-from backend_hub.http.sessions import Session
+from backend_hub.http.sessions import Session, get_database
 from backend_hub.settings import Settings
 from backend_hub.users.queries import read_user
 from backend_hub.users.schemas import UserRead
@@ -43,6 +45,7 @@ async def register(
     if not request.app.state.settings.registration_open:
         raise Forbidden("This hub does not take registrations")
     user = await service.register_user(session, form)
+    await mail_verification(session, request.app.state.settings, user, form.email)
     response.headers["Location"] = f"/api/v1/users/{user.username}"
     return await read_user(session, user.username)
 
@@ -76,8 +79,9 @@ async def issue_token(
     elif not username or not password:
         raise Unprocessable("Send username and password", loc=("body", "username"))
     else:
-        wanted, caller = scope.split(), caller_of(request.scope)
-        grant = await service.sign_in(session, settings, username, password, wanted, caller)
+        guess = Guess(username, password, caller_of(request.scope))
+        database = get_database(request)
+        grant = await sign_in(database, session, settings, guess, scope.split())
     if isinstance(grant, InvalidGrant):  # returned, so that a revocation commits
         return hub_error_response(request.scope, grant)
     return await _token_answer(request, response, grant)

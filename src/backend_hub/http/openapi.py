@@ -85,6 +85,7 @@ EVERYWHERE = (
 SUCCESS = {
     "200": "Done: here it is.",
     "201": "Created; `Location` names it.",
+    "202": "Taken; what follows comes by mail.",
     "204": "Done; there is nothing to show.",
 }
 STREAM = "text/event-stream"
@@ -199,7 +200,7 @@ def _complete_success(status: str, response: dict[str, Any], parameters: set[str
         response["description"] = SUCCESS.get(status, response["description"])
     if STREAM in response.get("content", {}):
         # FastAPI describes the events as OpenAPI 3.2 does, in a document of 3.1.
-        schema = {"type": "string", "maxLength": 2**31 - 1, "pattern": TEXT}
+        schema = {"type": "string", "maxLength": 2**31 - 1, "pattern": r"^[^\u0000]*$"}
         response["content"][STREAM] = {"schema": schema, "example": STREAM_EXAMPLE}
     more = ["ETag"] if "application/json" in response.get("content", {}) else []
     more += ["Location"] if status == "201" else []

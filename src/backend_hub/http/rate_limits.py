@@ -19,9 +19,10 @@ from limits.aio.strategies import FixedWindowRateLimiter
 from limits.errors import StorageError
 from redis.exceptions import RedisError
 from starlette.datastructures import MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from backend_hub.errors import RateLimited
+from backend_hub.errors import HubError, RateLimited
 from backend_hub.http.problems import hub_error_response
 from backend_hub.settings import Settings
 
@@ -29,8 +30,9 @@ log = structlog.get_logger(__name__)
 
 SIGN_IN_PATHS = frozenset(
     {
-        *("/api/v1/auth/token", "/api/v1/auth/register", "/sign-in", "/sign-up"),
-        "/oauth/register",
+        *("/api/v1/auth/token", "/api/v1/auth/register", "/api/v1/auth/forgot"),
+        *("/api/v1/auth/reset", "/api/v1/auth/verify-email", "/oauth/register"),
+        *("/sign-in", "/sign-up", "/forgot", "/reset", "/verify"),
     }
 )
 UNLIMITED = ("/health/", "/static/", "/static-offline-docs/")
@@ -75,13 +77,20 @@ def network_of(address: str) -> str:
 
 
 class RateLimitMiddleware:
-    """Counts a request against its client; `identify` names the account behind a scope."""
+    """Counts a request against its client; `identify` names the account behind a scope, and
+    `refuse` answers whoever asked too much."""
 
     def __init__(
-        self, app: ASGIApp, *, settings: Settings, identify: Callable[[Scope], str | None]
+        self,
+        app: ASGIApp,
+        *,
+        settings: Settings,
+        identify: Callable[[Scope], str | None],
+        refuse: Callable[[Scope, HubError], Response] = hub_error_response,
     ) -> None:
         self.app = app
         self.identify = identify
+        self.refuse = refuse
         self.local = FixedWindowRateLimiter(MemoryStorage())
         self.shared: FixedWindowRateLimiter | None = None
         if settings.redis_url:
@@ -110,7 +119,7 @@ class RateLimitMiddleware:
         refusal = RateLimited(
             f"At most {rule.limit}; try again in {seconds} s", headers={"Retry-After": str(seconds)}
         )
-        await hub_error_response(scope, refusal)(scope, receive, tell)
+        await self.refuse(scope, refusal)(scope, receive, tell)
 
     async def _count(self, rule: Rule) -> tuple[bool, WindowStats]:
         if self.shared is not None and time.monotonic() >= self.shared_again:

@@ -18,6 +18,7 @@ router = APIRouter(
 
 SECTIONS = (
     ("/account", "Overview"),
+    ("/account/sign-in", "Email and password"),
     ("/account/identities", "Other accounts"),
     ("/account/security", "Security log"),
 )
@@ -30,16 +31,20 @@ def account_page(
     template: str,
     *,
     status: int = 200,
+    here: str = "",
     **values: Any,
 ) -> Response:
-    """A page for one person only, with the navigation of all of them."""
+    """A page for one person only, with the navigation of all of them.
+
+    `here` is its path, where a form of it was sent elsewhere.
+    """
     return form_page(
         request,
         f"account/{template}",
         status=status,
         who=browser.user,
         sections=SECTIONS,
-        here=request.url.path,
+        here=here or request.url.path,
         **values,
     )
 

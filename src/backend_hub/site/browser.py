@@ -16,11 +16,14 @@ from backend_hub.auth.browser_sessions import (
     new_session_token,
 )
 from backend_hub.auth.dependencies import session_token as session_token
+from backend_hub.auth.devices import DEVICE_KNOWN
 from backend_hub.db import AsyncSession
 from backend_hub.errors import Forbidden
 from backend_hub.http.routing import storable
 from backend_hub.settings import Settings
 from backend_hub.site.templating import page
+
+MAX_DEVICE_COOKIE = 200
 
 
 class ForeignForm(Forbidden):
@@ -32,6 +35,25 @@ def set_session_cookie(response: Response, settings: Settings, token: str) -> No
         cookie_name(settings),
         token,
         max_age=settings.session_ttl,
+        path="/",
+        secure=settings.issuer.startswith("https://"),
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def device_cookie(request: Request) -> str:
+    """What says that this browser signed in before (auth/devices.py); empty without one."""
+    value = request.cookies.get(cookie_name(request.app.state.settings, "hub_device"), "")
+    return value if len(value) <= MAX_DEVICE_COOKIE and value.isascii() else ""
+
+
+def set_device_cookie(response: Response, settings: Settings, value: str) -> None:
+    """It outlives the session: signing out does not make the browser a stranger."""
+    response.set_cookie(
+        cookie_name(settings, "hub_device"),
+        value,
+        max_age=DEVICE_KNOWN,
         path="/",
         secure=settings.issuer.startswith("https://"),
         httponly=True,

@@ -7,6 +7,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from backend_hub.auth.browser_sessions import SignedInBrowser, begin_session, end_session
+from backend_hub.auth.devices import device_of, device_token
 from backend_hub.db import AsyncSession, utcnow
 from backend_hub.errors import Unauthorized
 from backend_hub.http.callers import caller_of
@@ -14,9 +15,11 @@ from backend_hub.identity.flow import carry_over
 from backend_hub.settings import Settings
 from backend_hub.site.browser import (
     current_browser,
+    device_cookie,
     local_path,
     see_other,
     session_token,
+    set_device_cookie,
     set_session_cookie,
 )
 from backend_hub.users.models import User
@@ -63,9 +66,13 @@ async def enter(
     settings: Settings = request.app.state.settings
     if before := session_token(request):
         await end_session(session, before)
-    token = await begin_session(session, settings, user, caller_of(request.scope), amr)
+    known = device_of(settings, user.id, device_cookie(request)) is not None
+    token = await begin_session(
+        session, settings, user, caller_of(request.scope), amr, known_device=known
+    )
     if before:
         await carry_over(session, before, token)
     response = see_other(local_path(target))
     set_session_cookie(response, settings, token)
+    set_device_cookie(response, settings, device_token(settings, user.id))
     return response

@@ -5,12 +5,15 @@ from fastapi import FastAPI
 from backend_hub.site import (
     account,
     account_identities,
+    account_sign_in,
     assets,
     authorize,
+    dev_mail,
     device,
     errors,
     logout,
     pages,
+    recovery,
     reference,
     sign_in,
     sign_in_with,
@@ -30,3 +33,6 @@ def install(app: FastAPI) -> None:
     app.include_router(logout.router)
     app.include_router(account.router)
     app.include_router(account_identities.router)
+    app.include_router(account_sign_in.router)
+    app.include_router(recovery.router)
+    app.include_router(dev_mail.router)

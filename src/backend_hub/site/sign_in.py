@@ -7,15 +7,20 @@ from pydantic import ValidationError
 from starlette.responses import HTMLResponse, Response
 
 from backend_hub.auth.browser_sessions import end_session
+from backend_hub.auth.email_links import mail_verification
+from backend_hub.auth.password_sign_in import Guess, authenticate
 from backend_hub.auth.schemas import UserRegister
-from backend_hub.auth.service import InvalidGrant, UsernameTaken, authenticate, register_user
+from backend_hub.auth.service import InvalidGrant, UsernameTaken, register_user
+from backend_hub.auth.throttling import TooManyTries
 from backend_hub.errors import Forbidden
+from backend_hub.http.callers import caller_of
 from backend_hub.http.routing import LenientRoute
-from backend_hub.http.sessions import Session
+from backend_hub.http.sessions import Session, get_database
 from backend_hub.identity.queries import list_offered
 from backend_hub.site.browser import (
     current_browser,
     delete_session_cookie,
+    device_cookie,
     form_page,
     local_path,
     read_form,
@@ -63,10 +68,20 @@ async def sign_in(request: Request, session: Session) -> Response:
     form = await read_form(request)
     require_own_form(request, form)
     target, username = form.get("next", "/"), form.get("username", "")[:254]
+    guess = Guess(
+        username,
+        form.get("password", "")[:1_000],
+        caller_of(request.scope),
+        device_cookie(request),
+    )
     try:
-        user = await authenticate(session, username, form.get("password", "")[:1_000])
-    except InvalidGrant as error:
-        return sign_in_page(request, target, username=username, problem=error.detail, status=401)
+        user = await authenticate(get_database(request), session, request.app.state.settings, guess)
+    except (InvalidGrant, TooManyTries) as error:
+        refusal = sign_in_page(
+            request, target, username=username, problem=error.detail, status=error.status
+        )
+        refusal.headers.update(error.headers)
+        return refusal
     return await enter(request, session, user, target, amr="pwd")
 
 
@@ -85,6 +100,7 @@ async def sign_up(request: Request, session: Session) -> Response:
     given = {name: form.get(name, "") for name in FIELDS}
     try:
         user = await register_user(session, UserRegister(**given))
+        await mail_verification(session, request.app.state.settings, user, user.email or "")
     except ValidationError as error:
         return sign_up_page(request, target, given, _problems(error), 422)
     except UsernameTaken as error:
