@@ -6,12 +6,12 @@ from urllib.parse import quote, urlencode
 from fastapi import Depends, Query, Request
 from starlette.responses import Response
 
-from backend_hub.http.cursors import MAX_CURSOR, MAX_LIMIT, PageParams
+from backend_hub.http.cursors import DEFAULT_LIMIT, MAX_CURSOR, MAX_LIMIT, PageParams
 
 
 async def page_params(
     request: Request,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Items a page.")] = 20,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Items a page.")] = DEFAULT_LIMIT,
     cursor: Annotated[
         str | None,
         Query(
