@@ -25,6 +25,7 @@ from backend_hub.db import Database
 from backend_hub.http import idempotency, problems
 from backend_hub.http.compression import CompressionMiddleware
 from backend_hub.http.context import RequestContextMiddleware
+from backend_hub.http.direct import DirectMiddleware
 from backend_hub.http.etag import ETagMiddleware
 from backend_hub.http.head import HeadMiddleware
 from backend_hub.http.hosts import HostMiddleware
@@ -143,6 +144,7 @@ def _layers(settings: Settings) -> list[Middleware]:
         Middleware(CompressionMiddleware),
         Middleware(ETagMiddleware),
         Middleware(BodyDeadlineMiddleware, seconds=settings.request_body_timeout),
+        Middleware(DirectMiddleware),
     ]
 
 

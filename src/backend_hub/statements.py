@@ -29,17 +29,21 @@ _RFC_3339: Any = literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'""")
 
 
 class _Compiler(PGCompiler_asyncpg):
-    def visit_bindparam(self, bindparam: Any, literal_binds: bool = False, **kwargs: Any) -> Any:
+    def visit_bindparam(  # type: ignore[override]
+        self, bindparam: Any, literal_binds: bool = False, **kwargs: Any
+    ) -> Any:
         """Write constants into the text: PostgreSQL plans such a statement once, and one with
         many parameters at every execution."""
-        return super().visit_bindparam(
+        return super().visit_bindparam(  # type: ignore[no-untyped-call]
             bindparam, literal_binds=literal_binds or not bindparam.required, **kwargs
         )
 
     def render_literal_value(self, value: Any, type_: Any) -> Any:
+        ending = ""
         if isinstance(type_, REGCONFIG):  # which SQLAlchemy does not know how to write
-            return f"{super().render_literal_value(value, Text())}::regconfig"
-        return super().render_literal_value(value, type_)
+            type_, ending = Text(), "::regconfig"
+        written: str = super().render_literal_value(value, type_)  # type: ignore[no-untyped-call]
+        return written + ending
 
 
 _DIALECT = dialect()  # type: ignore[no-untyped-call]

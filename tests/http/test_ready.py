@@ -152,6 +152,7 @@ async def test_every_such_route_is_checked(hub: Hub, checked: Checked) -> None:
     rita = await hub.person("rita", Role.moderator)
     path = await ask_everything(hub, checked, people[0], people[1], rita)
     assert path
+    checked.check("live", await hub.client.get("/health/live"))
     later = {"read_question", "list_questions", "search", "reopen_question", "restore_question"}
     assert checked.seen | later == {n for n in checked.models if "resource" not in n}
 

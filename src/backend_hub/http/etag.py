@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Header, Response
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend_hub.errors import PreconditionFailed, PreconditionRequired
 from backend_hub.http.compression import GZIP_SUFFIX, accepts_gzip
+from backend_hub.http.headers import Pairs, every, first, varied, without
 
+TAGGED_TYPES = (b"application/json", b"text/html")
 _TAG = re.compile(r'(W/)?"([!#-~\x80-\xff]*)"')
 
 
@@ -76,11 +77,11 @@ class KnownTags:
         return compressed if self.gzip and compressed in self.tags else None
 
 
-def _known_tags(headers: Headers) -> KnownTags | None:
-    lines = headers.getlist("if-none-match")
+def _known_tags(headers: Pairs) -> KnownTags | None:
+    lines = every(headers, b"if-none-match")
     if not lines:
         return None
-    value = ", ".join(lines)
+    value = b", ".join(lines).decode("latin-1")
     tags = frozenset(f'"{tag}"' for _, tag in _TAG.findall(value))
     return KnownTags(tags, value.strip() == "*", accepts_gzip(headers))
 
@@ -96,7 +97,7 @@ class ETagMiddleware:
             await self.app(scope, receive, send)
             return
         reading = scope["method"] in {"GET", "HEAD"}
-        wanted = _known_tags(Headers(scope=scope)) if reading else None
+        wanted = _known_tags(scope["headers"]) if reading else None
         start: Message | None = None
 
         async def tag(message: Message) -> None:
@@ -118,30 +119,29 @@ def _taggable(head: Message, body: Message) -> bool:
     """A whole JSON answer or page in one piece; streams and files have their own validators."""
     if head["status"] not in {200, 201} or body.get("more_body"):
         return False
-    headers = Headers(raw=head["headers"])
-    return (
-        headers.get("content-type", "").startswith(("application/json", "text/html"))
-        and headers.get("cache-control", "") != "no-store"
-    )
+    headers = head["headers"]
+    kind = first(headers, b"content-type") or b""
+    return kind.startswith(TAGGED_TYPES) and first(headers, b"cache-control") != b"no-store"
 
 
 def _tagged(head: Message, body: Message, wanted: KnownTags | None, reading: bool) -> Message:
-    headers = MutableHeaders(raw=head["headers"])
-    begun = headers.get("etag")
-    if begun is None and not reading:
+    headers = head["headers"]
+    given = first(headers, b"etag")
+    if given is None and not reading:
         return body
-    version = begun.strip('"') if begun else ""
+    begun = (given or b"").decode("latin-1")
+    version = begun.strip('"')
     digest = body_tag(body.get("body", b""))
     etag = f'"{version}-{digest}"' if version and "-" not in version else begun or f'"{digest}"'
-    headers["etag"] = etag
-    if reading:
-        headers.setdefault("cache-control", "no-cache")
-        headers.add_vary_header("Authorization")
-    if wanted is not None and (known := wanted.match(etag)):
+    known = wanted.match(etag) if wanted is not None else None
+    if known is not None:
         head["status"] = 304
-        headers["etag"] = known
-        del headers["content-length"]
-        del headers["content-type"]
+        headers = without(headers, b"content-length", b"content-type")
         body = {**body, "body": b""}
-    head["headers"] = headers.raw
+    headers = [*without(headers, b"etag"), (b"etag", (known or etag).encode("latin-1"))]
+    if reading:
+        if first(headers, b"cache-control") is None:
+            headers.append((b"cache-control", b"no-cache"))
+        headers = varied(headers, b"Authorization")
+    head["headers"] = headers
     return body
