@@ -138,13 +138,13 @@ def _layers(settings: Settings) -> list[Middleware]:
         Middleware(RateLimitMiddleware, settings=settings, identify=account_of),
         Middleware(problems.ProblemMiddleware),
         Middleware(HostMiddleware, allowed=settings.hosts),
-        # Not FastAPI's `max_body_size`: that answers outside of all these layers.
-        Middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes),
         Middleware(HeadMiddleware),
         Middleware(CompressionMiddleware),
         Middleware(ETagMiddleware),
-        Middleware(BodyDeadlineMiddleware, seconds=settings.request_body_timeout),
         Middleware(DirectMiddleware),
+        # Not FastAPI's `max_body_size`: that answers outside of all these layers.
+        Middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes),
+        Middleware(BodyDeadlineMiddleware, seconds=settings.request_body_timeout),
     ]
 
 
@@ -181,10 +181,12 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
 
 
 def serve() -> FastAPI:
-    """The service of a worker: what lives as long as it does is not looked through for garbage."""
+    """The service of a worker: what lives as long as it does is not looked through for garbage,
+    and for the rest many requests go by between two looks."""
     app = create_app()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000)
     return app
 
 

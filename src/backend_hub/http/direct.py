@@ -194,7 +194,7 @@ def _head(path: str) -> str:
 
 
 class DirectMiddleware:
-    """Takes the requests that can go the short way; it is next to FastAPI itself."""
+    """Takes the requests that can go the short way; within it are the layers for bodies only."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -202,8 +202,7 @@ class DirectMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = None
-        # With telemetry FastAPI tells of each of its steps.
-        if scope.get("method") == "GET" and "fastapi.telemetry" not in scope:
+        if scope.get("method") == "GET" and _direct(scope):
             response = await self._answer(scope, receive)
         if response is None:
             await self.app(scope, receive, send)
@@ -226,3 +225,10 @@ class DirectMiddleware:
             return await route.run(Request(scope, receive), arguments)
         except ANSWERED as error:
             return error_response(scope, error)
+
+
+def _direct(scope: Scope) -> bool:
+    """Whether there is no body to refuse, and no telemetry to tell of each of FastAPI's steps."""
+    return "fastapi.telemetry" not in scope and not any(
+        name in {b"content-length", b"transfer-encoding"} for name, _ in scope["headers"]
+    )

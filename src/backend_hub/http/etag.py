@@ -55,7 +55,7 @@ def set_version(response: Response, version: int) -> None:
 
 
 def body_tag(body: bytes) -> str:
-    return hashlib.blake2b(body, digest_size=12).hexdigest()
+    return hashlib.sha256(body).hexdigest()[:24]
 
 
 @dataclass(frozen=True, slots=True)

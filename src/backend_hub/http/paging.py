@@ -37,6 +37,8 @@ def add_link_header(request: Request, response: Response) -> None:
     page: PageParams | None = getattr(request.state, "page", None)
     if page is not None and page.next_cursor is not None:
         # Not of request.url: that is made of the Host header, which is the client's to choose.
-        kept = [(k, v) for k, v in request.query_params.multi_items() if k != "cursor"]
-        query = urlencode([*kept, ("cursor", page.next_cursor)])
+        query = f"cursor={page.next_cursor}"
+        if request.scope["query_string"]:
+            kept = [(k, v) for k, v in request.query_params.multi_items() if k != "cursor"]
+            query = urlencode([*kept, ("cursor", page.next_cursor)])
         response.headers["Link"] = f'<{quote(request.scope["path"])}?{query}>; rel="next"'
