@@ -146,12 +146,14 @@ def _plain(dependant: Dependant) -> Callable[..., Awaitable[Any]]:
 
 
 def _simple(one: ModelField) -> bool:
-    kind = one.field_info.annotation
+    """Whether it has one value, and a default that is the same each time."""
+    info, kind = one.field_info, one.field_info.annotation
     return (
         not field_annotation_is_sequence(kind)
         and not lenient_issubclass(kind, BaseModel)
-        and not one.field_info.validate_default
-        and (one.field_info.is_required() or isinstance(one.default, IMMUTABLE))
+        and not info.validate_default
+        and info.default_factory is None
+        and (info.is_required() or isinstance(one.default, IMMUTABLE))
     )
 
 
