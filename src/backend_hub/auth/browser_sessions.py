@@ -11,9 +11,11 @@ from sqlalchemy import delete, update
 from sqlmodel import col, select
 
 from backend_hub.auth.models import BrowserSession
+from backend_hub.auth.security_log import note
 from backend_hub.auth.service import hash_token
 from backend_hub.db import AsyncSession, utcnow
 from backend_hub.events.service import record
+from backend_hub.http.callers import Caller
 from backend_hub.settings import Settings
 from backend_hub.users.models import User
 
@@ -39,14 +41,26 @@ def csrf_token(session_token: str) -> str:
     return hmac.new(session_token.encode(), b"csrf", hashlib.sha256).hexdigest()
 
 
-async def begin_session(session: AsyncSession, settings: Settings, user: User) -> str:
-    """A session under a new id, whatever the browser had before; the value of its cookie."""
+async def begin_session(
+    session: AsyncSession, settings: Settings, user: User, caller: Caller, amr: str
+) -> str:
+    """A session under a new id, whatever the browser had before; the value of its cookie.
+
+    `amr` is how the person proved who they are (RFC 8176), such as `pwd otp`.
+    """
     token = new_session_token()
-    expires_at = utcnow() + timedelta(seconds=settings.session_ttl)
     session.add(
-        BrowserSession(user_id=user.id, token_hash=hash_token(token), expires_at=expires_at)
+        BrowserSession(
+            user_id=user.id,
+            token_hash=hash_token(token),
+            amr=amr,
+            address=caller.address,
+            user_agent=caller.user_agent,
+            expires_at=utcnow() + timedelta(seconds=settings.session_ttl),
+        )
     )
     await session.flush()
+    note(session, user.id, "signed_in", caller)
     record(session, "user.signed_in", actor_id=user.id, subject_id=user.id, private=True)
     return token
 

@@ -1,9 +1,12 @@
-"""Signing keys, sign-ins and their refresh tokens. No usable secret is stored in the clear."""
+"""Signing keys, sign-ins, their refresh tokens, and what people are told of them.
+
+No usable secret is stored in the clear.
+"""
 
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Column, LargeBinary
+from sqlalchemy import Column, Index, LargeBinary
 from sqlmodel import Field, SQLModel
 
 from backend_hub.db import UTCDateTime, created_at_field, id_field, timestamp_field
@@ -33,6 +36,9 @@ class TokenFamily(SQLModel, table=True):
     )
     """None: signed in with the hub's own password form."""
     scope: str = Field(max_length=1_000)
+    address: str = Field(default="", max_length=45, sa_column_kwargs={"server_default": ""})
+    user_agent: str = Field(default="", max_length=300, sa_column_kwargs={"server_default": ""})
+    """From where, and with what, the password was sent; empty for a sign-in through an app."""
     created_at: datetime = created_at_field()
     expires_at: datetime = Field(sa_type=UTCDateTime)
     revoked_at: datetime | None = timestamp_field()
@@ -46,6 +52,10 @@ class BrowserSession(SQLModel, table=True):
     id: UUID = id_field()
     user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE", index=True)
     token_hash: str = Field(max_length=64, unique=True)
+    amr: str = Field(default="pwd", max_length=60, sa_column_kwargs={"server_default": "pwd"})
+    """How they proved who they are: space-separated methods of RFC 8176."""
+    address: str = Field(default="", max_length=45, sa_column_kwargs={"server_default": ""})
+    user_agent: str = Field(default="", max_length=300, sa_column_kwargs={"server_default": ""})
     created_at: datetime = created_at_field()
     """When the person proved who they are: the `auth_time` of ID tokens."""
     seen_at: datetime = created_at_field()
@@ -63,3 +73,20 @@ class RefreshToken(SQLModel, table=True):
     token_hash: str = Field(max_length=64, unique=True)
     created_at: datetime = created_at_field()
     rotated_at: datetime | None = timestamp_field()
+
+
+class SecurityEvent(SQLModel, table=True):
+    """A line of a person's own security log. It holds addresses: nobody else is shown it."""
+
+    __tablename__ = "security_events"
+    __table_args__ = (Index("ix_security_events_user_id_id", "user_id", "id"),)
+
+    id: UUID = id_field()
+    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE")
+    kind: str = Field(max_length=40)
+    """`signed_in`, `password_changed`: the words are in security_log.py."""
+    detail: str = Field(default="", max_length=200)
+    """Which app, which factor, which provider."""
+    address: str = Field(max_length=45)
+    user_agent: str = Field(max_length=300)
+    created_at: datetime = created_at_field(index=True)

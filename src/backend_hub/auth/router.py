@@ -9,6 +9,7 @@ from backend_hub.auth.dependencies import Once, SignedIn, current_tokens
 from backend_hub.auth.schemas import JsonWebKeySet, TokenRead, UserRegister
 from backend_hub.auth.service import Grant, InvalidGrant
 from backend_hub.errors import Forbidden, Unprocessable
+from backend_hub.http.callers import caller_of
 from backend_hub.http.problems import hub_error_response
 from backend_hub.http.routing import HubRoute, hub_router
 from backend_hub.http.sessions import Session
@@ -75,7 +76,8 @@ async def issue_token(
     elif not username or not password:
         raise Unprocessable("Send username and password", loc=("body", "username"))
     else:
-        grant = await service.sign_in(session, settings, username, password, scope.split())
+        wanted, caller = scope.split(), caller_of(request.scope)
+        grant = await service.sign_in(session, settings, username, password, wanted, caller)
     if isinstance(grant, InvalidGrant):  # returned, so that a revocation commits
         return hub_error_response(request.scope, grant)
     return await _token_answer(request, response, grant)

@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -17,10 +17,12 @@ from backend_hub.auth.models import BrowserSession, RefreshToken, TokenFamily
 from backend_hub.auth.passwords import hash_password, verify_password
 from backend_hub.auth.schemas import NewAccount, UserRegister
 from backend_hub.auth.scopes import SCOPES_OF_ROLE, held_scopes
+from backend_hub.auth.security_log import note
 from backend_hub.auth.tokens import Claims
 from backend_hub.db import AsyncSession, UTCDateTime, constraint_name, utcnow
 from backend_hub.errors import Conflict, Unauthorized
 from backend_hub.events.service import record
+from backend_hub.http.callers import Caller
 from backend_hub.settings import Settings
 from backend_hub.statements import Prepared, Reader, prepare
 from backend_hub.users.models import Role, User
@@ -90,17 +92,25 @@ async def authenticate(session: AsyncSession, username: str, password: str) -> U
 
 
 async def sign_in(
-    session: AsyncSession, settings: Settings, username: str, password: str, wanted: list[str]
+    session: AsyncSession,
+    settings: Settings,
+    username: str,
+    password: str,
+    wanted: list[str],
+    caller: Caller,
 ) -> Grant:
     """Begin a sign-in of the hub's own clients; raises InvalidGrant."""
     user = await authenticate(session, username, password)
     family = TokenFamily(
         user_id=user.id,
         scope=" ".join(sorted(granted_scopes(user.role, wanted))),
+        address=caller.address,
+        user_agent=caller.user_agent,
         expires_at=utcnow() + timedelta(seconds=settings.refresh_token_ttl),
     )
     session.add(family)
     await session.flush()
+    note(session, user.id, "signed_in", caller)
     record(session, "user.signed_in", actor_id=user.id, subject_id=user.id, private=True)
     return new_grant(session, family, user.role, parent=None)
 
@@ -220,6 +230,16 @@ async def find_actor(reader: Reader, claims: Claims) -> Actor | None:
     role = Role(row["role"])
     scopes = claims.scopes & held_scopes(role)
     return Actor(row["id"], row["username"], role, scopes, claims.family_id)
+
+
+async def renew_actor(reader: Reader, actor: Actor) -> Actor | None:
+    """The same person some time later; None when the sign-in ended or the account is disabled."""
+    values = {"user_id": actor.id, "family_id": actor.family_id, "now": utcnow()}
+    rows = await reader.fetch(_sign_in(), values)
+    if not rows:
+        return None
+    role = Role(rows[0]["role"])
+    return replace(actor, role=role, scopes=actor.scopes & held_scopes(role))
 
 
 async def make_admin(session: AsyncSession, form: NewAccount) -> User:

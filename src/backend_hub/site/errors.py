@@ -9,6 +9,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from backend_hub.errors import HubError
+from backend_hub.site.browser import see_other
+from backend_hub.site.entering import NeedsSignIn
 from backend_hub.site.templating import page
 
 FOR_PROGRAMS = ("/api/", "/oauth/", "/health/", "/.well-known/", "/static/", "/openapi.json")
@@ -33,6 +35,8 @@ def _words(error: Exception) -> tuple[int, str, str]:
 
 def _or_page(answer: Handler) -> Handler:
     async def handle(request: Request, error: Exception) -> Response:
+        if isinstance(error, NeedsSignIn):
+            return see_other(error.location)
         if not wants_page(request):
             return await answer(request, error)
         status, title, detail = _words(error)

@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from backend_hub.site import assets, authorize, errors, pages, reference, sign_in
+from backend_hub.site import account, assets, authorize, errors, pages, reference, sign_in
 
 
 def install(app: FastAPI) -> None:
@@ -13,3 +13,4 @@ def install(app: FastAPI) -> None:
     app.include_router(reference.router)
     app.include_router(sign_in.router)
     app.include_router(authorize.router)
+    app.include_router(account.router)

@@ -6,14 +6,12 @@ from fastapi import APIRouter, Query, Request
 from pydantic import ValidationError
 from starlette.responses import HTMLResponse, Response
 
-from backend_hub.auth.browser_sessions import begin_session, end_session
+from backend_hub.auth.browser_sessions import end_session
 from backend_hub.auth.schemas import UserRegister
 from backend_hub.auth.service import InvalidGrant, UsernameTaken, authenticate, register_user
-from backend_hub.db import AsyncSession
 from backend_hub.errors import Forbidden
 from backend_hub.http.routing import LenientRoute
 from backend_hub.http.sessions import Session
-from backend_hub.settings import Settings
 from backend_hub.site.browser import (
     current_browser,
     delete_session_cookie,
@@ -23,9 +21,9 @@ from backend_hub.site.browser import (
     require_own_form,
     see_other,
     session_token,
-    set_session_cookie,
     source_after,
 )
+from backend_hub.site.entering import enter
 from backend_hub.users.models import User
 
 # Not in the OpenAPI document, hence without a row in access.py: they are for anyone.
@@ -38,12 +36,16 @@ FIELDS = {"username": "Name", "email": "Email", "password": "Password"}
 
 @router.get("/sign-in")
 async def show_sign_in(
-    request: Request, session: Session, target: Next = "/", login_hint: str = ""
+    request: Request,
+    session: Session,
+    target: Next = "/",
+    login_hint: str = "",
+    again: bool = False,
 ) -> Response:
     browser = await current_browser(request, session)
-    return sign_in_page(
-        request, target, username=login_hint[:254], who=browser.user if browser else None
-    )
+    who = browser.user if browser else None
+    username = who.username if who and again else login_hint[:254]
+    return sign_in_page(request, target, username=username, who=who, again=again)
 
 
 @router.post("/sign-in")
@@ -55,7 +57,7 @@ async def sign_in(request: Request, session: Session) -> Response:
         user = await authenticate(session, username, form.get("password", "")[:1_000])
     except InvalidGrant as error:
         return sign_in_page(request, target, username=username, problem=error.detail, status=401)
-    return await enter(request, session, user, target)
+    return await enter(request, session, user, target, amr="pwd")
 
 
 @router.get("/sign-up")
@@ -77,7 +79,7 @@ async def sign_up(request: Request, session: Session) -> Response:
         return sign_up_page(request, target, given, _problems(error), 422)
     except UsernameTaken as error:
         return sign_up_page(request, target, given, {"username": f"{error.detail}."}, 409)
-    return await enter(request, session, user, target)
+    return await enter(request, session, user, target, amr="pwd")
 
 
 @router.get("/sign-out")
@@ -95,17 +97,6 @@ async def sign_out_browser(request: Request, session: Session) -> Response:
     return response
 
 
-async def enter(request: Request, session: AsyncSession, user: User, target: str) -> Response:
-    """Begin a session under a new id, end the one before, and go on."""
-    settings: Settings = request.app.state.settings
-    if before := session_token(request):
-        await end_session(session, before)
-    token = await begin_session(session, settings, user)
-    response = see_other(local_path(target))
-    set_session_cookie(response, settings, token)
-    return response
-
-
 def require_open(request: Request) -> None:
     if not request.app.state.settings.registration_open:
         raise Forbidden("This hub does not take registrations")
@@ -118,6 +109,7 @@ def sign_in_page(
     username: str = "",
     problem: str = "",
     who: User | None = None,
+    again: bool = False,
     status: int = 200,
 ) -> Response:
     target = local_path(target)
@@ -130,6 +122,7 @@ def sign_in_page(
         username=username,
         problem=problem,
         who=who,
+        again=again,
         open=request.app.state.settings.registration_open,
     )
 

@@ -36,6 +36,10 @@ def day(moment: datetime) -> str:
     return f"{moment.day} {moment:%b %Y}"
 
 
+def moment(when: datetime) -> str:
+    return f"{day(when)}, {when:%H:%M} UTC"
+
+
 def host(url: str) -> str:
     return (urlsplit(url).hostname or url).removeprefix("www.")
 
@@ -63,6 +67,7 @@ templates.globals["asset"] = asset
 templates.filters |= {
     "prose": prose,
     "day": day,
+    "moment": moment,
     "host": host,
     "kind_name": kind_name,
     "teaser": teaser,

@@ -1,0 +1,72 @@
+"""What a person is told about their own account: sign-ins, factors, addresses, apps."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import delete
+from sqlmodel import col, select
+
+from backend_hub.auth.models import SecurityEvent
+from backend_hub.db import AsyncSession, utcnow
+from backend_hub.http.callers import Caller
+
+KEPT = timedelta(days=180)
+"""Addresses are personal data: a line is not kept for longer."""
+
+WORDS = {
+    "signed_in": "Signed in",
+    "signed_in_from_new_device": "Signed in from a new device",
+    "sign_in_refused": "Sign-in refused",
+    "signed_out": "Signed out",
+    "session_ended": "Session ended",
+    "sessions_ended": "All other sessions ended",
+    "password_changed": "Password changed",
+    "password_reset_asked": "Password reset asked for",
+    "password_reset": "Password reset by mail",
+    "email_change_asked": "Change of address asked for",
+    "email_changed": "Email address changed",
+    "email_verified": "Email address verified",
+    "totp_enabled": "Authenticator app added",
+    "totp_disabled": "Authenticator app removed",
+    "recovery_code_used": "Recovery code used",
+    "recovery_codes_made": "Recovery codes made",
+    "passkey_added": "Passkey added",
+    "passkey_removed": "Passkey removed",
+    "account_linked": "Sign-in with another account added",
+    "account_unlinked": "Sign-in with another account removed",
+    "app_allowed": "App allowed",
+    "app_withdrawn": "App withdrawn",
+    "token_made": "Personal access token made",
+    "token_revoked": "Personal access token revoked",
+    "token_reused": "A refresh token came twice: that sign-in was ended",
+    "data_exported": "Data exported",
+}
+"""Every kind of event, in words for its reader."""
+
+
+def note(session: AsyncSession, user_id: UUID, kind: str, caller: Caller, detail: str = "") -> None:
+    """Write a line in the transaction of what it tells of; KeyError for a kind without words."""
+    WORDS[kind]
+    session.add(
+        SecurityEvent(
+            user_id=user_id,
+            kind=kind,
+            detail=detail[:200],
+            address=caller.address,
+            user_agent=caller.user_agent,
+        )
+    )
+
+
+async def list_security_events(
+    session: AsyncSession, user_id: UUID, limit: int = 100
+) -> Sequence[SecurityEvent]:
+    """The newest lines of a person's log."""
+    mine = select(SecurityEvent).where(SecurityEvent.user_id == user_id)
+    return (await session.exec(mine.order_by(col(SecurityEvent.id).desc()).limit(limit))).all()
+
+
+async def purge_old_events(session: AsyncSession) -> None:
+    old = col(SecurityEvent.created_at) < utcnow() - KEPT
+    await session.execute(delete(SecurityEvent).where(old))

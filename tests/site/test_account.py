@@ -1,0 +1,51 @@
+"""Pages of one's own account: whose they are, and what they show."""
+
+from datetime import timedelta
+
+from sqlalchemy import update
+from sqlmodel import col
+
+from backend_hub.auth.models import BrowserSession
+from backend_hub.db import utcnow
+from tests.hub import Hub
+from tests.oauth.browsing import parameters, surfer_at
+
+
+async def test_an_account_page_asks_for_sign_in_and_is_shown_then(hub: Hub) -> None:
+    await hub.person("ann")
+    ann = surfer_at(hub)
+    asked = await ann.visit("/account/security")
+    assert asked.status_code == 303
+    assert asked.headers["Location"].startswith("/sign-in?")
+    assert parameters(asked) == {"next": "/account/security"}
+    entered = await ann.sign_in("ann", parameters(asked)["next"])
+    assert entered.headers["Location"] == "/account/security"
+    shown = await ann.visit("/account/security")
+    assert shown.status_code == 200
+    assert shown.headers["Cache-Control"] == "no-store"
+
+
+async def test_the_security_log_tells_a_person_of_their_sign_ins_and_nobody_else(hub: Hub) -> None:
+    await hub.person("ann")
+    await hub.person("bob")
+    ann, bob = surfer_at(hub), surfer_at(hub)
+    ann.client.headers["User-Agent"] = "Netscape <b>4</b>"
+    await ann.sign_in("ann")
+    await bob.sign_in("bob")
+    log = (await ann.visit("/account/security")).text
+    assert "Signed in" in log
+    assert "Netscape &lt;b&gt;4&lt;/b&gt;" in log
+    assert "Netscape" not in (await bob.visit("/account/security")).text
+
+
+async def test_a_session_of_nobody_leads_to_sign_in(hub: Hub) -> None:
+    await hub.person("ann")
+    ann = surfer_at(hub)
+    await ann.sign_in("ann")
+    assert (await ann.visit("/account")).status_code == 200
+    async with hub.database.transaction() as session:
+        long_ago = utcnow() - timedelta(days=30)
+        await session.execute(
+            update(BrowserSession).values({col(BrowserSession.seen_at): long_ago})
+        )
+    assert (await ann.visit("/account")).status_code == 303
