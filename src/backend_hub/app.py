@@ -31,6 +31,7 @@ from backend_hub.http import idempotency, problems
 from backend_hub.http.compression import CompressionMiddleware
 from backend_hub.http.context import RequestContextMiddleware
 from backend_hub.http.cors import CorsMiddleware, Origins
+from backend_hub.http.direct import DirectMiddleware
 from backend_hub.http.etag import ETagMiddleware
 from backend_hub.http.head import HeadMiddleware
 from backend_hub.http.hosts import HostMiddleware
@@ -182,11 +183,12 @@ def _layers(settings: Settings, origins: Origins) -> list[Middleware]:
         ),
         Middleware(problems.ProblemMiddleware),
         Middleware(HostMiddleware, allowed=settings.hosts),
-        # Not FastAPI's `max_body_size`: that answers outside of all these layers.
-        Middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes),
         Middleware(HeadMiddleware),
         Middleware(CompressionMiddleware),
         Middleware(ETagMiddleware, cookies=settings.api_cookies),
+        Middleware(DirectMiddleware),
+        # Not FastAPI's `max_body_size`: that answers outside of all these layers.
+        Middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes),
         Middleware(BodyDeadlineMiddleware, seconds=settings.request_body_timeout),
     ]
 
@@ -236,10 +238,12 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
 
 
 def serve() -> FastAPI:
-    """The service of a worker: what lives as long as it does is not looked through for garbage."""
+    """The service of a worker: what lives as long as it does is not looked through for garbage,
+    and for the rest many requests go by between two looks."""
     app = create_app()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000)
     return app
 
 

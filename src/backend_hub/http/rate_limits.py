@@ -2,7 +2,8 @@
 
 Headers: draft-ietf-httpapi-ratelimit-headers (`RateLimit`, `RateLimit-Policy`) and the older
 `x-ratelimit-*`. Limits are kept in memory, or in Redis for several processes; while Redis does
-not answer, each process counts for itself.
+not answer, each process counts for itself. (The memory of `limits` looks through every client it
+knows at every request.)
 """
 
 import asyncio
@@ -10,15 +11,15 @@ import ipaddress
 import math
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import structlog
 from limits import RateLimitItem, WindowStats, parse
-from limits.aio.storage import MemoryStorage, RedisStorage, Storage
+from limits.aio.storage import RedisStorage, Storage
 from limits.aio.strategies import FixedWindowRateLimiter
 from limits.errors import StorageError
 from redis.exceptions import RedisError
-from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -40,6 +41,8 @@ UNLIMITED = ("/health/", "/static/", "/static-offline-docs/")
 
 STORE_ANSWERS_WITHIN = 0.5
 """Seconds to wait for Redis."""
+CLEARED_EVERY = 60.0
+"""Seconds between two looks for windows that ended."""
 STORE_PAUSE = 5.0
 """Seconds without asking Redis after it did not answer: an outage slows one request, not all."""
 
@@ -63,6 +66,7 @@ def make_storage(redis_url: str) -> Storage:
     )
 
 
+@lru_cache(4_096)
 def network_of(address: str) -> str:
     """An IPv6 customer holds a whole /64, so that is what counts; IPv4 in IPv6 counts as IPv4."""
     try:
@@ -74,6 +78,27 @@ def network_of(address: str) -> str:
     if ip.ipv4_mapped is not None:
         return str(ip.ipv4_mapped)
     return str(ipaddress.ip_network((int(ip), 64), strict=False))
+
+
+class Windows:
+    """The fixed windows of one process: when each ends, and what was counted in it."""
+
+    def __init__(self) -> None:
+        self._windows: dict[tuple[str, str], tuple[float, int]] = {}
+        self._cleared = 0.0
+
+    def hit(self, rule: Rule) -> tuple[bool, WindowStats]:
+        now = time.time()
+        if now - self._cleared > CLEARED_EVERY:
+            self._windows = {key: kept for key, kept in self._windows.items() if kept[0] > now}
+            self._cleared = now
+        counted = rule.name, rule.client
+        ends, count = self._windows.get(counted, (0.0, 0))
+        if ends <= now:
+            ends, count = now + rule.limit.get_expiry(), 0
+        self._windows[counted] = ends, count + 1
+        remaining = rule.limit.amount - count - 1
+        return remaining >= 0, WindowStats(ends, max(0, remaining))
 
 
 class RateLimitMiddleware:
@@ -91,7 +116,7 @@ class RateLimitMiddleware:
         self.app = app
         self.identify = identify
         self.refuse = refuse
-        self.local = FixedWindowRateLimiter(MemoryStorage())
+        self.local = Windows()
         self.shared: FixedWindowRateLimiter | None = None
         if settings.redis_url:
             self.shared = FixedWindowRateLimiter(make_storage(settings.redis_url))
@@ -110,7 +135,7 @@ class RateLimitMiddleware:
 
         async def tell(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(headers)
+                message["headers"] = [*message["headers"], *headers]
             await send(message)
 
         if allowed:
@@ -129,7 +154,7 @@ class RateLimitMiddleware:
             except (StorageError, RedisError, OSError):
                 self.shared_again = time.monotonic() + STORE_PAUSE
                 log.warning("rate limits count per process: their store does not answer")
-        return await _hit(self.local, rule)
+        return self.local.hit(rule)
 
     def _rule_for(self, scope: Scope) -> Rule:
         address = network_of(scope["client"][0]) if scope.get("client") else "unknown"
@@ -143,13 +168,18 @@ async def _hit(limiter: FixedWindowRateLimiter, rule: Rule) -> tuple[bool, Windo
     return allowed, await limiter.get_window_stats(rule.limit, rule.name, rule.client)
 
 
-def _headers(rule: Rule, remaining: int, seconds: int) -> dict[str, str]:
-    limit = rule.limit
-    window = limit.get_expiry()
-    return {
-        "RateLimit-Policy": f'"{rule.name}";q={limit.amount};w={window}',
-        "RateLimit": f'"{rule.name}";r={remaining};t={seconds}',
-        "X-RateLimit-Limit": str(limit.amount),
-        "X-RateLimit-Remaining": str(remaining),
-        "X-RateLimit-Reset": str(seconds),
-    }
+def _headers(rule: Rule, remaining: int, seconds: int) -> list[tuple[bytes, bytes]]:
+    left, after = str(remaining).encode(), str(seconds).encode()
+    amount, policy = _policy(rule.name, rule.limit)
+    return [
+        (b"ratelimit-policy", policy),
+        (b"ratelimit", b'"%b";r=%b;t=%b' % (rule.name.encode(), left, after)),
+        (b"x-ratelimit-limit", amount),
+        (b"x-ratelimit-remaining", left),
+        (b"x-ratelimit-reset", after),
+    ]
+
+
+@lru_cache
+def _policy(name: str, limit: RateLimitItem) -> tuple[bytes, bytes]:
+    return str(limit.amount).encode(), f'"{name}";q={limit.amount};w={limit.get_expiry()}'.encode()
