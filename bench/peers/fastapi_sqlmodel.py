@@ -15,7 +15,7 @@ from fastapi.security import OAuth2PasswordBearer, OAuth2PasswordRequestForm
 from jose import JWTError, jwt
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
-from sqlalchemy import Column, DateTime, LargeBinary, func
+from sqlalchemy import Column, DateTime, LargeBinary, func, literal_column
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -107,7 +107,9 @@ class Post(PostBase, table=True):
     parent_id: UUID | None = Field(default=None, foreign_key="posts.id")
     author: User = Relationship()
     topic: Topic | None = Relationship()
-    tags: list[Tag] = Relationship(link_model=PostTag)
+    tags: list[Tag] = Relationship(
+        link_model=PostTag, sa_relationship_kwargs={"order_by": "PostTag.position"}
+    )
     answers: list["Post"] = Relationship()
 
 
@@ -196,7 +198,7 @@ class Hits(SQLModel):
 
 
 async def get_session() -> AsyncIterator[AsyncSession]:
-    async with AsyncSession(engine) as session:
+    async with AsyncSession(engine, expire_on_commit=False) as session:
         yield session
 
 
@@ -285,15 +287,14 @@ async def ask(
 ) -> Any:
     topic = (await session.exec(select(Topic).where(Topic.slug == form.topic))).first()
     tags = (await session.exec(select(Tag).where(Tag.name.in_(form.tags)))).all()  # type: ignore[attr-defined]
-    titled = func.setweight(func.to_tsvector("english", form.title), "A")
-    search = titled.op("||")(func.setweight(func.to_tsvector("english", form.body), "C"))
-    text = f"<p>{escape(form.body)}</p>\n"
+    titled = func.setweight(func.to_tsvector("english", form.title), literal_column("'A'"))
+    text = func.setweight(func.to_tsvector("english", form.body), literal_column("'C'"))
     post = Post(
         kind="question",
         title=form.title,
         body=form.body,
-        body_html=text,
-        search=search,
+        body_html=f"<p>{escape(form.body)}</p>\n",
+        search=titled.op("||")(text),
         author=user,
         topic=topic,
     )

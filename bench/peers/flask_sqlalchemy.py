@@ -14,7 +14,7 @@ import orjson
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 from flask import Flask, Response, abort, request
-from sqlalchemy import DateTime, ForeignKey, create_engine, func, select
+from sqlalchemy import DateTime, ForeignKey, create_engine, func, literal_column, select
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -240,7 +240,8 @@ def ask(session: Session, user: User) -> Any:
     form = orjson.loads(request.data)
     topic = session.scalar(select(Topic).where(Topic.slug == form["topic"]))
     tags = {tag.name: tag for tag in session.scalars(select(Tag).where(Tag.name.in_(form["tags"])))}
-    titled = func.setweight(func.to_tsvector("english", form["title"]), "A")
+    titled = func.setweight(func.to_tsvector("english", form["title"]), literal_column("'A'"))
+    text = func.setweight(func.to_tsvector("english", form["body"]), literal_column("'C'"))
     moment = datetime.now(UTC)
     post = Post(
         kind="question",
@@ -250,7 +251,7 @@ def ask(session: Session, user: User) -> Any:
         created_at=moment,
         updated_at=moment,
         last_activity_at=moment,
-        search=titled.op("||")(func.setweight(func.to_tsvector("english", form["body"]), "C")),
+        search=titled.op("||")(text),
         author=user,
         topic=topic,
         tagged=[PostTag(tag=tags[name], position=n) for n, name in enumerate(form["tags"])],
