@@ -18,6 +18,11 @@ PASSWORD = "a bench asks for no secrets"
 WRITER, VOTER = "bench-writer", "bench-voter"
 NEW = "019e8000-0000-7000-8000-000000000000"
 """Ids of seeded rows are smaller, those of rows made now larger: they begin with their time."""
+INDEXES = """
+SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition FROM pg_index
+WHERE indrelid = ANY ('{posts, questions, answers, resources, post_tags}'::regclass[])
+  AND NOT indisunique"""
+"""Of the large tables, those that no constraint needs."""
 
 
 @contextmanager
@@ -71,8 +76,16 @@ async def fill(url: str, questions: int) -> None:
         script = script.replace(f"${name}", str(size))
     connection = await asyncpg.connect(url, command_timeout=3_600)
     async with connection.transaction():
+        await connection.execute("SET LOCAL maintenance_work_mem = '512MB'")
+        if await connection.fetchval("SELECT usesuper FROM pg_user WHERE usename = user"):
+            await connection.execute("SET LOCAL session_replication_role = replica")
+        indexes = await connection.fetch(INDEXES)
+        for index in indexes:
+            await connection.execute(f"DROP INDEX {index['name']}")
         await connection.execute(script)
         await _add_people(connection)
+        for index in indexes:  # ten times faster than row by row
+            await connection.execute(index["definition"])
     await connection.execute("VACUUM ANALYZE")
     await connection.execute("CHECKPOINT")
     await connection.close()
