@@ -22,10 +22,11 @@ import httpx
 from sqlalchemy import event
 
 from backend_hub.app import create_app, lifespan
+from backend_hub.db import Database
 from backend_hub.logs import configure_logging
 from backend_hub.settings import load_settings
 from backend_hub.site.browser import cookie_name
-from bench.database import PASSWORD, WRITER, fill, server, url_of
+from bench.database import NEW, PASSWORD, WRITER, fill, server, url_of
 
 FOLDER = Path(__file__).with_name("plans")
 LIFE = Path(__file__).with_name("life.sql")
@@ -92,10 +93,9 @@ class Recorder:
     """The statements with their values that a hub sends, in order and each once."""
 
     sent: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-    on: bool = True
 
     def note(self, sql: str, values: Any) -> None:
-        if self.on and re.match(r"\s*(SELECT|WITH|INSERT|UPDATE|DELETE)\b", sql):
+        if re.match(r"\s*(SELECT|WITH|INSERT|UPDATE|DELETE)\b", sql):
             self.sent.setdefault(sql, tuple(values or ()))
 
     def watch(self, engine: Any) -> None:
@@ -145,12 +145,14 @@ async def served(url: str) -> AsyncIterator[tuple[httpx.AsyncClient, Recorder]]:
         sign_in_rate_limit=limit,
     )
     configure_logging(settings)
-    app, recorder = create_app(settings), Recorder()
+    database, recorder = Database(settings, settings.database_url), Recorder()
+    recorder.watch(database.engine.sync_engine)
+    app = create_app(settings, database)
     async with lifespan(app):
-        recorder.watch(app.state.database.engine.sync_engine)
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
             client.cookies.set(cookie_name(settings), "session-1")
+            recorder.take()
             yield client, recorder
 
 
@@ -222,9 +224,9 @@ def _read(response: httpx.Response) -> Any:
 async def _names(url: str) -> dict[str, str]:
     """Ids for the paths."""
     connection = await asyncpg.connect(url)
-    newest = "SELECT id FROM posts WHERE kind = $1 ORDER BY id DESC LIMIT 1"
+    newest = "SELECT id FROM posts WHERE kind = $1 AND id < $2 ORDER BY id DESC LIMIT 1"
     kinds = ("question", "resource", "answer")
-    names = {kind: str(await connection.fetchval(newest, kind)) for kind in kinds}
+    names = {kind: str(await connection.fetchval(newest, kind, NEW)) for kind in kinds}
     await connection.close()
     return names
 
