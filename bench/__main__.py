@@ -73,7 +73,9 @@ def _measure_one(
         if answer.status != wanted.status or not works.checks(right)[name](
             answer.status, answer.body
         ):
-            raise Wrong(f"{peer.name} answers {name} wrongly: {answer.status} {answer.body[:500]!r}")
+            raise Wrong(
+                f"{peer.name} answers {name} wrongly: {answer.status} {answer.body[:500]!r}"
+            )
         return answer.body.decode()
 
     body = checked()

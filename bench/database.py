@@ -111,7 +111,9 @@ async def clean(url: str) -> None:
             " FROM (SELECT post_id, sum(value) AS value FROM votes GROUP BY post_id) AS given"
             " WHERE posts.id = given.post_id"
         )
-        await connection.execute("TRUNCATE votes, events, idempotency_records, token_families CASCADE")
+        await connection.execute(
+            "TRUNCATE votes, events, idempotency_records, token_families CASCADE"
+        )
         await connection.execute("DELETE FROM posts WHERE id > $1", NEW)
         await connection.execute("DELETE FROM signing_keys")  # of another hub's secret
         await connection.execute("DELETE FROM security_events")

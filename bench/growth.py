@@ -1,7 +1,7 @@
 """How the hub grows: rows, depth, workers, connections; memory and start-up time.
 
-    python -m bench.growth                    # 100,000 questions against 1,000,000
-    python -m bench.growth --rows 2000 20000 --seconds 1
+python -m bench.growth                    # 100,000 questions against 1,000,000
+python -m bench.growth --rows 2000 20000 --seconds 1
 """
 
 import argparse
@@ -109,7 +109,9 @@ def processes_and_connections(url: str, seconds: float) -> list[list[str]]:
             hub.loads["W7"] = replace(hub.loads["W7"], same=None)
             one, many = hub.rate(work, seconds, 1), hub.rate(work, seconds, MANY)
             lines.append(_line(f"{work} by connections", "1", str(MANY), one.rate, many.rate))
-            lines.append([f"{work} by connections: p99", f"{one.p99:,.1f} ms", f"{many.p99:,.1f} ms", ""])
+            lines.append(
+                [f"{work} by connections: p99", f"{one.p99:,.1f} ms", f"{many.p99:,.1f} ms", ""]
+            )
         single = hub.rate("W1", seconds).rate
         used = memory(hub.process)[0]
         first, ready = "one worker after load: RSS, PSS", hub.ready

@@ -9,6 +9,7 @@ came with. Costs are left out, so that the files change when a plan does.
 import argparse
 import asyncio
 import json
+import logging
 import os
 import re
 from collections.abc import AsyncIterator
@@ -23,7 +24,6 @@ from sqlalchemy import event
 
 from backend_hub.app import create_app, lifespan
 from backend_hub.db import Database
-from backend_hub.logs import configure_logging
 from backend_hub.settings import load_settings
 from backend_hub.site.browser import cookie_name
 from bench.database import NEW, PASSWORD, WRITER, fill, server, url_of
@@ -141,20 +141,23 @@ async def served(url: str) -> AsyncIterator[tuple[httpx.AsyncClient, Recorder]]:
         public_url="http://testserver",
         database_url=url,
         allowed_hosts=["*"],
-        log_level="error",
         rate_limit=limit,
         sign_in_rate_limit=limit,
     )
-    configure_logging(settings)
     database, recorder = Database(settings, settings.database_url), Recorder()
     recorder.watch(database.engine.sync_engine)
     app = create_app(settings, database)
-    async with lifespan(app):
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
-            client.cookies.set(cookie_name(settings), "session-1")
-            recorder.take()
-            yield client, recorder
+    try:
+        async with lifespan(app):
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(
+                transport=transport, base_url="http://testserver"
+            ) as client:
+                client.cookies.set(cookie_name(settings), "session-1")
+                recorder.take()
+                yield client, recorder
+    finally:
+        await database.dispose()
 
 
 async def hot_statements(url: str) -> dict[str, list[Statement]]:
@@ -193,7 +196,10 @@ async def hot_statements(url: str) -> dict[str, list[Statement]]:
                 await keep(f"{name}, page 2")
         await _write(client, names, keep)
         del client.headers["Authorization"]
-        for name, path in {"visitor's questions": "/questions", "visitor's events": "/events"}.items():
+        for name, path in {
+            "visitor's questions": "/questions",
+            "visitor's events": "/events",
+        }.items():
             _read(await client.get(f"{API}{path}"))
             await keep(name)
         (await client.get("/account")).raise_for_status()
@@ -260,9 +266,7 @@ async def planner(url: str) -> AsyncIterator[Any]:
         await connection.close()
 
 
-async def whole_scans(
-    connection: Any, statement: Statement, large: dict[str, float]
-) -> list[str]:
+async def whole_scans(connection: Any, statement: Statement, large: dict[str, float]) -> list[str]:
     """The large tables of which a statement reads all, or an index, or a good part."""
     (plan,) = await explain(connection, statement, "FORMAT JSON")
     return sorted(set(_scans(json.loads(plan)[0]["Plan"], large, limited=False)))
@@ -316,8 +320,8 @@ async def write_plans(url: str) -> None:
                 parts.append(f"{statement[0].strip()}\n\n" + "\n".join(_stable(lines)))
                 for scan in await whole_scans(connection, statement, large):
                     print(f"{name}: {scan}")
-            file = re.sub(r"[^a-z0-9]+", "-", name)
-            (FOLDER / f"{file}.txt").write_text("\n\n\n".join(parts) + "\n", encoding="utf-8")
+            slug = re.sub(r"[^a-z0-9]+", "-", name)
+            (FOLDER / f"{slug}.txt").write_text("\n\n\n".join(parts) + "\n", encoding="utf-8")
 
 
 def _stable(lines: list[str]) -> list[str]:
@@ -330,11 +334,14 @@ def _stable(lines: list[str]) -> list[str]:
     for line in lines:
         for pattern, name in ((ids, "<id>"), (moments, "<moment>"), (hashes, "<hash>")):
             line = pattern.sub(name, line)
-        shown.append(numbers.sub("<n>", line) if "snapshot" in line or "transaction" in line else line)
+        shown.append(
+            numbers.sub("<n>", line) if "snapshot" in line or "transaction" in line else line
+        )
     return shown
 
 
 async def _run(any_url: str) -> None:
+    logging.disable(logging.INFO)
     connection = await asyncpg.connect(any_url)
     await connection.execute("DROP DATABASE IF EXISTS hub_plans WITH (FORCE)")
     await connection.execute("CREATE DATABASE hub_plans TEMPLATE template0")

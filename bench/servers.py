@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from urllib.parse import urlencode
 
 from backend_hub.http.cursors import encode_cursor
 from bench.database import PASSWORD, VOTER, WRITER
-from bench.load import Load
+from bench.load import HOST, Load
 from bench.peers.sql import STATEMENTS
 from bench.works import QUESTION, TITLE, Expected
 
@@ -22,11 +23,21 @@ MODULES = CACHE / "bench-peers"
 VENV = CACHE / "bench-venv"
 NODE_FILES = ("package.json", "writes.js", "express.js", "fastify.js")
 SECRET = "of-a-bench-that-keeps-no-secrets-0123456789"
-PORT = 8391
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 UNREACHED = "100000000/minute"
 """Limits that count every request and refuse none."""
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+PORT = _free_port()
+"""Where every server listens, one after the other."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +155,7 @@ def _node(key: str, name: str) -> Peer:
 
 
 def _gunicorn(key: str, name: str, app: str) -> Peer:
-    options = ["--bind", f"127.0.0.1:{PORT}", "--worker-class", "gthread", "--threads", "10"]
+    options = ["--bind", f"{HOST}:{PORT}", "--worker-class", "gthread", "--threads", "10"]
     options += ["--keep-alive", "60", "--log-level", "warning"]
     python = str((VENV / "bin/python").absolute())
     return Peer(key, name, [python, "-m", "gunicorn", *options, app], install=_pip)

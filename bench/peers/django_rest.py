@@ -420,9 +420,7 @@ class SignIn(APIView):
         digest = hashlib.sha256(refresh.encode()).hexdigest()
         with transaction.atomic():
             expires = now() + timedelta(days=30)
-            family = TokenFamily.objects.create(
-                user=user, scope="posts:write", expires_at=expires
-            )
+            family = TokenFamily.objects.create(user=user, scope="posts:write", expires_at=expires)
             RefreshToken.objects.create(family=family, token_hash=digest)
         token = jwt.encode({"sub": str(user.id)}, settings.SECRET_KEY, algorithm="HS256")
         return Response({"access_token": token, "refresh_token": refresh})

@@ -35,7 +35,7 @@ passwords = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 
 class Base(DeclarativeBase):
-    type_annotation_map = {datetime: DateTime(timezone=True)}  # noqa: RUF012
+    type_annotation_map = {datetime: DateTime(timezone=True)}
 
 
 class PostTag(Base):
@@ -264,9 +264,7 @@ def ask(session: Session, user: User) -> Any:
     digest = hashlib.sha256(request.data).hexdigest()
     key = request.headers["Idempotency-Key"]
     session.add(
-        IdempotencyRecord(
-            owner=str(user.id), key=key, request_hash=digest, status=201, body=made
-        )
+        IdempotencyRecord(owner=str(user.id), key=key, request_hash=digest, status=201, body=made)
     )
     session.commit()
     return Response(made, 201, mimetype="application/json")
