@@ -24,8 +24,6 @@ from bench.database import prepare, server
 
 READS = ("W1", "W2", "W3", "W6")
 RUNS = 3
-MANY = 200
-"""Connections at once."""
 
 
 @dataclass
@@ -101,14 +99,16 @@ def rows_and_depth(url_of: dict[int, str], seconds: float) -> list[list[str]]:
     return lines
 
 
-def processes_and_connections(url: str, seconds: float) -> list[list[str]]:
+def processes_and_connections(url: str, seconds: float, connections: int) -> list[list[str]]:
     right = asyncio.run(works.expected(url))
     lines = []
     with served(url, right) as hub:
         for work in ("W1", "W7"):
             hub.loads["W7"] = replace(hub.loads["W7"], same=None)
-            one, many = hub.rate(work, seconds, 1), hub.rate(work, seconds, MANY)
-            lines.append(_line(f"{work} by connections", "1", str(MANY), one.rate, many.rate))
+            one, many = hub.rate(work, seconds, 1), hub.rate(work, seconds, connections)
+            lines.append(
+                _line(f"{work} by connections", "1", str(connections), one.rate, many.rate)
+            )
             lines.append(
                 [f"{work} by connections: p99", f"{one.p99:,.1f} ms", f"{many.p99:,.1f} ms", ""]
             )
@@ -139,6 +139,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.growth", description=__doc__)
     parser.add_argument("--rows", type=int, nargs=2, default=[100_000, 1_000_000])
     parser.add_argument("--seconds", type=float, default=2, help="of one run (2)")
+    parser.add_argument("--connections", type=int, default=200, help="against one (200)")
     parser.add_argument("--database-url", default=os.environ.get("DATABASE_URL", ""))
     parser.add_argument("--data-dir", type=Path, default=Path(".cache/bench-postgres"))
     options = parser.parse_args(arguments)
@@ -146,7 +147,9 @@ def main(arguments: list[str] | None = None) -> None:
         url_of = {rows: asyncio.run(prepare(any_url, rows)) for rows in options.rows}
         try:
             lines = rows_and_depth(url_of, options.seconds)
-            lines += processes_and_connections(url_of[options.rows[0]], options.seconds)
+            lines += processes_and_connections(
+                url_of[options.rows[0]], options.seconds, options.connections
+            )
         except Wrong as error:
             sys.exit(f"bench: {error}")
     print("\n| growth | one | other | ratio |\n|---|---|---|---|")

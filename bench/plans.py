@@ -9,7 +9,6 @@ came with. Costs are left out, so that the files change when a plan does.
 import argparse
 import asyncio
 import json
-import logging
 import os
 import re
 from collections.abc import AsyncIterator
@@ -24,6 +23,7 @@ from sqlalchemy import event
 
 from backend_hub.app import create_app, lifespan
 from backend_hub.db import Database
+from backend_hub.logs import configure_logging
 from backend_hub.settings import load_settings
 from backend_hub.site.browser import cookie_name
 from bench.database import NEW, PASSWORD, WRITER, fill, server, url_of
@@ -341,7 +341,7 @@ def _stable(lines: list[str]) -> list[str]:
 
 
 async def _run(any_url: str) -> None:
-    logging.disable(logging.INFO)
+    configure_logging(load_settings(secret_key=SECRET, log_level="error"))
     connection = await asyncpg.connect(any_url)
     await connection.execute("DROP DATABASE IF EXISTS hub_plans WITH (FORCE)")
     await connection.execute("CREATE DATABASE hub_plans TEMPLATE template0")
