@@ -48,6 +48,21 @@ CALLS: dict[str, Call] = {
     "update_client": ("PATCH", "/oauth/clients/{client}", {"name": "Another name"}),
     "delete_client": ("DELETE", "/oauth/clients/{client}", None),
     "renew_client_secret": ("POST", "/oauth/clients/{client}/secret", None),
+    "list_offered_providers": ("GET", "/auth/identity-providers", None),
+    "list_identity_providers": ("GET", "/identity-providers", None),
+    "create_identity_provider": (
+        "POST",
+        "/identity-providers",
+        {
+            "slug": "campus",
+            "name": "Campus",
+            "issuer": "https://campus.example.org",
+            "client_id": "a",
+        },
+    ),
+    "read_identity_provider": ("GET", "/identity-providers/school", None),
+    "update_identity_provider": ("PATCH", "/identity-providers/school", {"name": "A name"}),
+    "delete_identity_provider": ("DELETE", "/identity-providers/school", None),
     "list_topics": ("GET", "/topics", None),
     "create_topic": ("POST", "/topics", {"slug": "caches", "name": "Caches"}),
     "read_topic": ("GET", "/topics/databases", None),
@@ -73,6 +88,7 @@ CALLS: dict[str, Call] = {
     "diff_revisions": ("GET", "/posts/{resource}/diff?from=1&to=1", None),
     "list_contributors": ("GET", "/posts/{resource}/contributors", None),
     "list_events": ("GET", "/events", None),
+    "stream_events": ("GET", "/events/stream?seconds=0", None),
     "list_resources": ("GET", "/resources", None),
     "add_resource": ("POST", "/resources", link("Another guide")),
     "read_resource": ("GET", "/resources/{resource}", None),
@@ -191,6 +207,8 @@ async def build(hub: Hub) -> World:
     names |= {"others": others["id"], "author": author.id}
     app = await author.create("/oauth/clients", CALLS["create_client"][2])
     names["client"] = app["id"]
+    school = {"slug": "school", "issuer": "https://school.example.org"}
+    await admin.create("/identity-providers", CALLS["create_identity_provider"][2] | school)
     names |= await build_questions(author)
     names |= await build_contributions(author, await hub.person("a-reviewer", Role.reviewer))
     return World(people, names)

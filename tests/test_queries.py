@@ -20,6 +20,9 @@ STATEMENTS: dict[str, tuple[str, int]] = {
     "read_account": ("/accounts/{person}", 2),
     "list_clients": ("/oauth/clients", 2),
     "read_client": ("/oauth/clients/{client}", 2),
+    "list_offered_providers": ("/auth/identity-providers", 2),
+    "list_identity_providers": ("/identity-providers", 2),
+    "read_identity_provider": ("/identity-providers/school", 2),
     "list_topics": ("/topics", 2),
     "read_topic": ("/topics/{topic}", 2),
     "list_tags": ("/tags", 2),
@@ -33,6 +36,7 @@ STATEMENTS: dict[str, tuple[str, int]] = {
     "diff_revisions": ("/posts/{post}/diff?from=1&to=2", 4),
     "list_contributors": ("/posts/{post}/contributors", 3),
     "list_events": ("/events", 2),
+    "stream_events": ("/events/stream?seconds=0&after=WyJsb2ciLDAsMF0", 3),
     "list_resources": ("/resources", 2),
     "read_resource": ("/resources/{post}", 2),
     "list_questions": ("/questions", 2),
@@ -79,6 +83,11 @@ async def grow(hub: Hub, world: World, rows: int) -> None:
         app = await ann.create("/oauth/clients", machine)
         names.setdefault("client", app["id"])
         await grow_questions_and_contributions(ann, admin, names, mark)
+    for n in range(rows):
+        mark = f"{len(names)}-{n}" if "provider" in names else "school"
+        provider = {"slug": mark, "issuer": f"https://{mark}.example.org"}
+        form = {"name": "A school", "client_id": "the-hub"}
+        names["provider"] = (await admin.create("/identity-providers", provider | form))["slug"]
     synonyms = [f"word-{len(names)}-{n}" for n in range(rows)]
     await admin.patch("/tags/sql", {"synonyms": synonyms})
     names[f"grown {len(names)}"] = ""

@@ -47,6 +47,13 @@ ACCESS: dict[str, Access] = {
     "update_client": Access("author", "clients:write"),
     "delete_client": Access("author", "clients:write"),
     "renew_client_secret": Access("author", "clients:write"),
+    # whom people sign in with
+    "list_offered_providers": ANYONE,
+    "list_identity_providers": ADMIN_OF_USERS,
+    "create_identity_provider": ADMIN_OF_USERS,
+    "read_identity_provider": ADMIN_OF_USERS,
+    "update_identity_provider": ADMIN_OF_USERS,
+    "delete_identity_provider": ADMIN_OF_USERS,
     # topics and tags
     "list_topics": ANYONE,
     "create_topic": ADMIN_OF_TOPICS,
@@ -74,6 +81,7 @@ ACCESS: dict[str, Access] = {
     "diff_revisions": ANYONE,
     "list_contributors": ANYONE,
     "list_events": ANYONE,
+    "stream_events": ANYONE,
     "search": ANYONE,
     # resources
     "list_resources": ANYONE,

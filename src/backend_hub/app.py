@@ -3,29 +3,31 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
 
 import structlog
 from fastapi import APIRouter, Depends, FastAPI
-from fastapi.middleware.cors import CORSMiddleware
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
-from backend_hub import access, health
+from backend_hub import access, health, tracing
 from backend_hub.auth import router as auth
 from backend_hub.auth.browser_sessions import purge_expired_sessions
 from backend_hub.auth.dependencies import account_of, optional_actor
 from backend_hub.auth.keys import load_key_ring
+from backend_hub.auth.proofs import purge_used_proofs
 from backend_hub.auth.security_log import purge_old_events
+from backend_hub.auth.service import purge_expired_families
 from backend_hub.auth.tokens import TokenService
 from backend_hub.contributions import router as contributions
-from backend_hub.db import Database
+from backend_hub.db import AsyncSession, Database
 from backend_hub.http import idempotency, problems
 from backend_hub.http.compression import CompressionMiddleware
 from backend_hub.http.context import RequestContextMiddleware
+from backend_hub.http.cors import CorsMiddleware, Origins
 from backend_hub.http.etag import ETagMiddleware
 from backend_hub.http.head import HeadMiddleware
 from backend_hub.http.hosts import HostMiddleware
@@ -35,11 +37,22 @@ from backend_hub.http.plain_errors import PlainErrorMiddleware
 from backend_hub.http.rate_limits import RateLimitMiddleware
 from backend_hub.http.routing import PrefixRouter
 from backend_hub.http.security_headers import SecurityHeadersMiddleware
+from backend_hub.http.shutdown import before_shutdown
 from backend_hub.http.slow_senders import BodyDeadlineMiddleware
+from backend_hub.identity import router as identity
+from backend_hub.identity.flow import purge_trips
+from backend_hub.identity.metadata import Directory
+from backend_hub.identity.presets import keep_configured_providers
 from backend_hub.oauth import client_router as clients
+from backend_hub.oauth import registration_router as registration
 from backend_hub.oauth import router as oauth
+from backend_hub.oauth.devices import purge_expired_devices
 from backend_hub.oauth.grants import purge_expired_codes
+from backend_hub.oauth.queries import registered_origins
+from backend_hub.oauth.registration import purge_unused_registrations
+from backend_hub.oauth.requests import purge_expired_requests
 from backend_hub.posts import router as posts
+from backend_hub.posts.streams import Bell
 from backend_hub.questions import router as questions
 from backend_hub.resources import router as resources
 from backend_hub.search import router as search
@@ -51,10 +64,10 @@ from backend_hub.users import router as users
 log = structlog.get_logger(__name__)
 
 PURGE_INTERVAL = 3_600
-"""Seconds between two purges of expired idempotency keys."""
+"""Seconds between two purges of what has expired."""
 EXPOSED_HEADERS = (
     *("ETag", "Link", "Location", "Retry-After", "X-Request-ID", "Idempotency-Replayed"),
-    *("RateLimit", "RateLimit-Policy"),
+    *("RateLimit", "RateLimit-Policy", "WWW-Authenticate"),
     *("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
 )
 
@@ -73,10 +86,26 @@ ROUTERS: tuple[APIRouter, ...] = (
     topics.tags,
     auth.router,
     clients.router,
+    identity.router,
+    identity.offered,
     users.router,
     posts.people,
     users.accounts,
 )
+
+
+async def purge(session: AsyncSession) -> None:
+    """Delete what has expired."""
+    await idempotency.purge_expired(session)
+    await purge_expired_sessions(session)
+    await purge_expired_codes(session)
+    await purge_expired_requests(session)
+    await purge_expired_devices(session)
+    await purge_expired_families(session)
+    await purge_used_proofs(session)
+    await purge_unused_registrations(session)
+    await purge_old_events(session)
+    await purge_trips(session)
 
 
 async def _purge_expired(database: Database) -> None:
@@ -84,10 +113,7 @@ async def _purge_expired(database: Database) -> None:
         await asyncio.sleep(PURGE_INTERVAL)
         try:
             async with database.transaction() as session:
-                await idempotency.purge_expired(session)
-                await purge_expired_sessions(session)
-                await purge_expired_codes(session)
-                await purge_old_events(session)
+                await purge(session)
         except (SQLAlchemyError, OSError):
             log.warning("what has expired was not purged; will try again")
 
@@ -98,24 +124,30 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     given: Database | None = getattr(app.state, "database", None)
     database = given or Database(settings, settings.database_url)
     app.state.database = database
+    if app.state.tracer_provider is not None:
+        tracing.watch(app.state.tracer_provider, database.engine)
     async with database.transaction() as session:
         keys = await load_key_ring(session, settings.secret_key.get_secret_value())
+        await keep_configured_providers(session, settings)
     app.state.tokens = TokenService(keys, settings.issuer)
     if settings.metrics_token.get_secret_value():
         watch_pool(database)
-    purge = asyncio.create_task(_purge_expired(database))
+    app.state.bell = Bell(database)
+    work = [asyncio.create_task(job) for job in (_purge_expired(database), app.state.bell.watch())]
     try:
-        yield
+        with before_shutdown(app.state.bell.close):
+            yield
     finally:
-        purge.cancel()
-        with suppress(asyncio.CancelledError):
-            await purge
+        for task in work:
+            task.cancel()
+        await asyncio.gather(*work, return_exceptions=True)
         if given is None:  # whoever handed one over closes it
             await database.dispose()
         leave()
+        await tracing.leave(app.state.tracer_provider)
 
 
-def _layers(settings: Settings) -> list[Middleware]:
+def _layers(settings: Settings, origins: Origins) -> list[Middleware]:
     """From the outside in.
 
     Problems are answered twice: inside the rate limits, so that a 500 and a 503 tell of them and
@@ -128,14 +160,7 @@ def _layers(settings: Settings) -> list[Middleware]:
         Middleware(SecurityHeadersMiddleware, https=settings.issuer.startswith("https://")),
         Middleware(PlainErrorMiddleware),
         Middleware(problems.ProblemMiddleware),
-        Middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=["*"],
-            allow_headers=["*"],
-            expose_headers=EXPOSED_HEADERS,
-            max_age=600,
-        ),
+        Middleware(CorsMiddleware, origins=origins, expose=EXPOSED_HEADERS),
         Middleware(RateLimitMiddleware, settings=settings, identify=account_of),
         Middleware(problems.ProblemMiddleware),
         Middleware(HostMiddleware, allowed=settings.hosts),
@@ -143,7 +168,7 @@ def _layers(settings: Settings) -> list[Middleware]:
         Middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes),
         Middleware(HeadMiddleware),
         Middleware(CompressionMiddleware),
-        Middleware(ETagMiddleware),
+        Middleware(ETagMiddleware, cookies=settings.api_cookies),
         Middleware(BodyDeadlineMiddleware, seconds=settings.request_body_timeout),
     ]
 
@@ -151,17 +176,28 @@ def _layers(settings: Settings) -> list[Middleware]:
 def create_app(settings: Settings | None = None, database: Database | None = None) -> FastAPI:
     """The whole service; a database handed over is used instead of one made from the settings."""
     settings = settings or get_settings()
+    origins = Origins(settings.cors_origins, registered_origins)
+    provider = tracing.make_provider(settings)
     app = FastAPI(
+        telemetry={
+            "tracing": provider is not None,
+            "tracer_provider": provider,
+            "metrics": False,  # http/metrics.py
+            "logs": False,  # logs.py
+        },
         title=settings.name,
         version=version("backend-hub"),
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        middleware=_layers(settings),
+        middleware=_layers(settings, origins),
         generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,
     )
     app.state.settings = settings
+    app.state.origins = origins
+    app.state.directory = Directory(settings)
+    app.state.tracer_provider = provider
     if database is not None:
         app.state.database = database
     problems.install(app)
@@ -174,6 +210,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.include_router(health.router)
     app.include_router(auth.well_known)
     app.include_router(oauth.router)
+    app.include_router(registration.router)
     site.install(app)
     access.check(app)
     app.openapi = lambda: _openapi(app, settings)  # type: ignore[method-assign]

@@ -120,7 +120,7 @@ class Settings(BaseSettings):
     )
     secret_key: SecretStr = Field(
         SecretStr(""),
-        description="At least 32 random characters; encrypts the signing keys at rest. "
+        description="At least 32 random characters; encrypts signing keys and providers' secrets. "
         'Make one with `python -c "import secrets; print(secrets.token_urlsafe(48))"`.',
     )
     data_dir: Path = Field(
@@ -146,7 +146,8 @@ class Settings(BaseSettings):
 
     cors_origins: Annotated[list[Annotated[str, AfterValidator(_origin)]], NoDecode] = Field(
         default_factory=list,
-        description="Comma-separated origins of browser apps that may call the API.",
+        description="Comma-separated origins of browser apps that may call the API, beside those "
+        "of registered apps.",
     )
     allowed_hosts: Annotated[list[str], NoDecode] = Field(
         default_factory=list,
@@ -173,7 +174,37 @@ class Settings(BaseSettings):
     password_sign_in: bool = Field(
         True, description="Whether `POST /api/v1/auth/token` is open (first-party use only)."
     )
+    api_cookies: bool = Field(
+        False,
+        description="Whether the API takes the session cookie of the hub's pages, from pages of "
+        "the hub's own origin only (docs/spa.md).",
+    )
+    dynamic_registration: bool = Field(
+        False,
+        description="Whether apps may register themselves at `/oauth/register` (RFC 7591). They "
+        "are never verified: people are asked for consent each time.",
+    )
     registration_open: bool = Field(True, description="Whether anyone may make an account.")
+
+    github_client_id: str = Field(
+        "", max_length=300, description="With its secret: people may sign in with GitHub."
+    )
+    github_client_secret: SecretStr = Field(
+        SecretStr(""), description="Of the OAuth app at GitHub."
+    )
+    google_client_id: str = Field(
+        "", max_length=300, description="With its secret: people may sign in with Google."
+    )
+    google_client_secret: SecretStr = Field(SecretStr(""), description="Of the client at Google.")
+    gitlab_client_id: str = Field(
+        "", max_length=300, description="With its secret: people may sign in with GitLab.com."
+    )
+    gitlab_client_secret: SecretStr = Field(
+        SecretStr(""), description="Of the application at GitLab.com."
+    )
+    provider_timeout: float = Field(
+        8, gt=0, le=30, description="Seconds that a provider whom people sign in with may take."
+    )
 
     rate_limit: str = Field(
         "600/minute", description="Requests per address, and per account when signed in."
@@ -196,6 +227,11 @@ class Settings(BaseSettings):
         SecretStr(""),
         description="At least 16 characters: `GET /metrics` answers Prometheus who sends them as "
         "a bearer token. Empty: 404.",
+    )
+    otlp_endpoint: str = Field(
+        "",
+        description="OpenTelemetry collector, such as `http://127.0.0.1:4318`: traces are sent "
+        "there. Needs the extra `telemetry`.",
     )
     request_header_timeout: float = Field(
         10, gt=0, le=120, description="Seconds for a request's header to arrive."
@@ -240,6 +276,11 @@ class Settings(BaseSettings):
     def _refuse_unsafe(self) -> "Settings":
         if 0 < len(self.metrics_token.get_secret_value()) < MINIMUM_TOKEN_LENGTH:
             raise ValueError("HUB_METRICS_TOKEN needs at least 16 characters")
+        for name in ("github", "google", "gitlab"):
+            secret = getattr(self, f"{name}_client_secret").get_secret_value()
+            if bool(getattr(self, f"{name}_client_id")) != bool(secret):
+                variable = f"HUB_{name.upper()}_CLIENT"
+                raise ValueError(f"{variable}_ID and {variable}_SECRET go together")
         if self.development:
             return self
         secret = self.secret_key.get_secret_value()

@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -183,7 +183,10 @@ async def _within_grace(session: AsyncSession, settings: Settings, token: Refres
 
 
 async def sign_out(session: AsyncSession, actor: Actor) -> None:
-    """End the sign-in that this request's token came from: its tokens stop working at once."""
+    """End the sign-in that this request's token or cookie came from: it stops working at once."""
+    if actor.session_id is not None:
+        mine = col(BrowserSession.id) == actor.session_id
+        await session.execute(delete(BrowserSession).where(mine))
     await session.execute(
         update(TokenFamily)
         .where(col(TokenFamily.id) == actor.family_id, col(TokenFamily.revoked_at).is_(None))
@@ -200,6 +203,12 @@ async def revoke_all(session: AsyncSession, user_id: UUID) -> None:
         .where(col(TokenFamily.user_id) == user_id, col(TokenFamily.revoked_at).is_(None))
         .values(revoked_at=utcnow())
     )
+
+
+async def purge_expired_families(session: AsyncSession) -> None:
+    """Ended sign-ins stay until they would have expired, so that a stolen token is noticed."""
+    over = col(TokenFamily.expires_at) < utcnow() - timedelta(days=1)
+    await session.execute(delete(TokenFamily).where(over))
 
 
 @cache
@@ -219,6 +228,22 @@ def _sign_in() -> Prepared:
     return prepare(statement)
 
 
+@cache
+def _browser() -> Prepared:
+    """The same of a browser's session."""
+    statement: Any = (
+        select(User.id, User.username, User.role)
+        .join(BrowserSession, col(BrowserSession.user_id) == User.id)
+        .where(
+            User.id == bindparam("user_id", type_=Uuid()),
+            BrowserSession.id == bindparam("session_id", type_=Uuid()),
+            BrowserSession.expires_at > bindparam("now", type_=UTCDateTime),
+            col(User.disabled_at).is_(None),
+        )
+    )
+    return prepare(statement)
+
+
 async def find_actor(reader: Reader, claims: Claims) -> Actor | None:
     """The person behind a verified token, asked anew for each request: a revocation, a role and
     a suspension hold at once."""
@@ -230,6 +255,17 @@ async def find_actor(reader: Reader, claims: Claims) -> Actor | None:
     role = Role(row["role"])
     scopes = claims.scopes & held_scopes(role)
     return Actor(row["id"], row["username"], role, scopes, claims.family_id)
+
+
+async def renew_actor(reader: Reader, actor: Actor) -> Actor | None:
+    """The same person some time later; None when the sign-in ended or the account is disabled."""
+    sign_in = {"family_id": actor.family_id, "session_id": actor.session_id}
+    statement = _browser() if actor.session_id else _sign_in()
+    rows = await reader.fetch(statement, {"user_id": actor.id, "now": utcnow(), **sign_in})
+    if not rows:
+        return None
+    role = Role(rows[0]["role"])
+    return replace(actor, role=role, scopes=actor.scopes & held_scopes(role))
 
 
 async def make_admin(session: AsyncSession, form: NewAccount) -> User:

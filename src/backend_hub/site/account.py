@@ -18,6 +18,7 @@ router = APIRouter(
 
 SECTIONS = (
     ("/account", "Overview"),
+    ("/account/identities", "Other accounts"),
     ("/account/security", "Security log"),
 )
 """The paths and names of the pages, in the order of their navigation."""

@@ -10,6 +10,7 @@ from backend_hub.auth.browser_sessions import SignedInBrowser, begin_session, en
 from backend_hub.db import AsyncSession, utcnow
 from backend_hub.errors import Unauthorized
 from backend_hub.http.callers import caller_of
+from backend_hub.identity.flow import carry_over
 from backend_hub.settings import Settings
 from backend_hub.site.browser import (
     current_browser,
@@ -37,13 +38,16 @@ class NeedsSignIn(Unauthorized):
 
 
 async def signed_in(
-    request: Request, session: AsyncSession, *, recently: bool = False
+    request: Request, session: AsyncSession, *, recently: bool = False, back: str = "/account"
 ) -> SignedInBrowser:
-    """Whose browser it is; raises NeedsSignIn, with `recently` for an older sign-in too."""
+    """Whose browser it is; raises NeedsSignIn, with `recently` for an older sign-in too.
+
+    `back` is the page of the form that was sent.
+    """
     # A form cannot be sent again after signing in: its page can be shown again.
     target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     if request.method == "POST":
-        target = "/account"
+        target = back
     browser = await current_browser(request, session)
     if browser is None:
         raise NeedsSignIn(target, again=False)
@@ -60,6 +64,8 @@ async def enter(
     if before := session_token(request):
         await end_session(session, before)
     token = await begin_session(session, settings, user, caller_of(request.scope), amr)
+    if before:
+        await carry_over(session, before, token)
     response = see_other(local_path(target))
     set_session_cookie(response, settings, token)
     return response

@@ -2,7 +2,19 @@
 
 from fastapi import FastAPI
 
-from backend_hub.site import account, assets, authorize, errors, pages, reference, sign_in
+from backend_hub.site import (
+    account,
+    account_identities,
+    assets,
+    authorize,
+    device,
+    errors,
+    logout,
+    pages,
+    reference,
+    sign_in,
+    sign_in_with,
+)
 
 
 def install(app: FastAPI) -> None:
@@ -12,5 +24,9 @@ def install(app: FastAPI) -> None:
     app.include_router(pages.router)
     app.include_router(reference.router)
     app.include_router(sign_in.router)
+    app.include_router(sign_in_with.router)
     app.include_router(authorize.router)
+    app.include_router(device.router)
+    app.include_router(logout.router)
     app.include_router(account.router)
+    app.include_router(account_identities.router)

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import ValidationError
 from starlette.responses import HTMLResponse, Response
 
@@ -12,6 +12,7 @@ from backend_hub.auth.service import InvalidGrant, UsernameTaken, authenticate, 
 from backend_hub.errors import Forbidden
 from backend_hub.http.routing import LenientRoute
 from backend_hub.http.sessions import Session
+from backend_hub.identity.queries import list_offered
 from backend_hub.site.browser import (
     current_browser,
     delete_session_cookie,
@@ -26,9 +27,18 @@ from backend_hub.site.browser import (
 from backend_hub.site.entering import enter
 from backend_hub.users.models import User
 
+
+async def offer(request: Request, session: Session) -> None:
+    """Whom people may sign in with instead, for the pages."""
+    request.state.offered = await list_offered(session)
+
+
 # Not in the OpenAPI document, hence without a row in access.py: they are for anyone.
 router = APIRouter(
-    include_in_schema=False, route_class=LenientRoute, default_response_class=HTMLResponse
+    include_in_schema=False,
+    route_class=LenientRoute,
+    default_response_class=HTMLResponse,
+    dependencies=[Depends(offer)],
 )
 Next = Annotated[str, Query(alias="next", max_length=4_000)]
 FIELDS = {"username": "Name", "email": "Email", "password": "Password"}
@@ -123,6 +133,7 @@ def sign_in_page(
         problem=problem,
         who=who,
         again=again,
+        offered=request.state.offered,
         open=request.app.state.settings.registration_open,
     )
 
@@ -141,6 +152,7 @@ def sign_up_page(
         leads_to=source_after(target),
         status=status,
         next=target,
+        offered=request.state.offered,
         given=given or dict.fromkeys(FIELDS, ""),
         problems=problems or {},
     )
