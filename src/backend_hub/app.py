@@ -19,6 +19,8 @@ from backend_hub.auth import router as auth
 from backend_hub.auth.browser_sessions import purge_expired_sessions
 from backend_hub.auth.dependencies import account_of, optional_actor
 from backend_hub.auth.keys import load_key_ring
+from backend_hub.auth.passkeys import purge_expired_challenges
+from backend_hub.auth.second_step import purge_expired_pending
 from backend_hub.auth.security_log import purge_old_events
 from backend_hub.auth.tokens import TokenService
 from backend_hub.contributions import router as contributions
@@ -88,6 +90,8 @@ async def _purge_expired(database: Database) -> None:
                 await purge_expired_sessions(session)
                 await purge_expired_codes(session)
                 await purge_old_events(session)
+                await purge_expired_pending(session)
+                await purge_expired_challenges(session)
         except (SQLAlchemyError, OSError):
             log.warning("what has expired was not purged; will try again")
 

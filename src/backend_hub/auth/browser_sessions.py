@@ -30,6 +30,8 @@ class SignedInBrowser:
     id: UUID
     user: User
     authenticated_at: datetime
+    amr: str
+    """How they proved who they are (RFC 8176)."""
 
 
 def new_session_token() -> str:
@@ -88,7 +90,7 @@ async def find_session(
     if now - browser.seen_at > SEEN_EVERY:
         seen = update(BrowserSession).where(col(BrowserSession.id) == browser.id)
         await session.execute(seen.values(seen_at=now))
-    return SignedInBrowser(browser.id, user, browser.created_at)
+    return SignedInBrowser(browser.id, user, browser.created_at, browser.amr)
 
 
 async def end_session(session: AsyncSession, token: str) -> None:

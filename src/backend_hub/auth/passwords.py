@@ -10,6 +10,8 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 MINIMUM_LENGTH = 15
+MINIMUM_BESIDE_FACTOR = 8
+"""For whoever has a second factor."""
 MAXIMUM_LENGTH = 256
 
 # 19 MiB, two passes, one lane: OWASP's Password Storage Cheat Sheet.
@@ -24,6 +26,16 @@ COMMON = frozenset(
     correcthorsebatterystaple thisisapassword mypasswordismypassword supersecretpassword
     trustno1trustno1 monkeymonkeymonkey dragondragondragon footballfootball baseballbaseball
     sunshinesunshine princessprincess superman superman123456 asdfghjklasdfghjkl zxcvbnmzxcvbnm12
+    password password1 password12 password123 password1234 passw0rd p@ssw0rd p@ssword pa55word
+    iloveyou iloveyou1 iloveyou2 princess princess1 sunshine sunshine1 football football1 baseball
+    baseball1 superman1 trustno1 letmein1 letmein123 welcome1 welcome12 welcome123 admin123
+    admin1234 administrator changeme changeme1 changeme123 qwerty12 qwerty123 qwerty1234 qwerty12345
+    1q2w3e4r 1q2w3e4r5t 1qaz2wsx zaq12wsx q1w2e3r4 q1w2e3r4t5 qazwsxedc abcd1234 abc12345 abc123456
+    starwars starwars1 whatever whatever1 computer computer1 internet michelle jennifer mercedes
+    corvette bigdaddy dragon123 monkey123 shadow123 master123 michael1 charlie1 jordan23 maverick
+    liverpool chocolate butterfly elephant strawberry cocacola password! password1! summer2024
+    winter2024 spring2024 autumn2024 hello123 hello1234 secret123 test1234 testtest asdfasdf
+    qwerqwer zxcvbnm1 asdf1234 qwer1234 a1b2c3d4 aa123456 pass1234 login123 google123 pokemon1
     """.split()  # noqa: SIM905
 )
 _RUNS = "abcdefghijklmnopqrstuvwxyz" * 2, "0123456789" * 5, "qwertyuiopasdfghjklzxcvbnm" * 2
@@ -58,10 +70,13 @@ async def verify_password(password: str, password_hash: str | None) -> tuple[boo
     return (verified, renewed) if password_hash else (False, None)
 
 
-def weakness(password: str, username: str = "", email: str = "") -> str | None:
+def weakness(
+    password: str, username: str = "", email: str = "", second_factor: bool = False
+) -> str | None:
     """Why a password is refused, or None. No rules of composition, nothing is cut off."""
-    if len(password) < MINIMUM_LENGTH:
-        return f"must have at least {MINIMUM_LENGTH} characters; a few words together are fine"
+    minimum = MINIMUM_BESIDE_FACTOR if second_factor else MINIMUM_LENGTH
+    if len(password) < minimum:
+        return f"must have at least {minimum} characters; a few words together are fine"
     if len(password) > MAXIMUM_LENGTH:
         return f"must have at most {MAXIMUM_LENGTH} characters"
     plain = "".join(_normal(password).lower().split())

@@ -13,7 +13,7 @@ RESERVED_NAMES = frozenset(
 """`backend-hub` is the author of the shipped catalogue and of imported lists."""
 
 
-def _not_reserved(username: str) -> str:
+def not_reserved(username: str) -> str:
     if username.lower() in RESERVED_NAMES:
         raise ValueError("this name is reserved")
     return username
@@ -49,7 +49,14 @@ class NewAccount(WriteModel):
 class UserRegister(NewAccount):
     """A new account."""
 
-    username: Annotated[Username, Field(examples=["ada"]), AfterValidator(_not_reserved)]
+    username: Annotated[Username, Field(examples=["ada"]), AfterValidator(not_reserved)]
+
+
+class PasskeyRegister(WriteModel):
+    """A new account that does without a password."""
+
+    username: Annotated[Username, AfterValidator(not_reserved)]
+    email: Annotated[EmailStr, Field(max_length=254)]
 
 
 class TokenRead(ReadModel):

@@ -81,7 +81,9 @@ class CodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[misc]
         exchange = exchange_code(server.session, server.settings, user, self.client, code)
         token = token_answer(server, self.client, await_only(exchange))
         if "openid" in token["scope"].split():
-            claims = {"auth_time": int(code.authenticated_at.timestamp())}
+            claims: dict[str, Any] = {"auth_time": int(code.authenticated_at.timestamp())}
+            if code.amr:
+                claims["amr"] = code.amr.split()
             nonce = {"nonce": code.nonce} if code.nonce is not None else {}
             token["id_token"] = server.tokens.issue_id_token(
                 user.id, self.client.id, token["access_token"], claims | nonce, ID_TOKEN_LIVES

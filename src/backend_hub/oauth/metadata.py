@@ -7,7 +7,7 @@ from backend_hub.settings import Settings
 
 PROMPTS = ("none", "login", "consent", "select_account")
 CLAIMS = (
-    *("iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash"),
+    *("iss", "sub", "aud", "exp", "iat", "auth_time", "amr", "nonce", "at_hash"),
     *("name", "preferred_username", "email", "email_verified"),
 )
 

@@ -63,6 +63,8 @@ class AuthorizationCode(SQLModel, table=True):
     code_challenge: str = Field(max_length=128)
     nonce: str | None = Field(default=None, max_length=500)
     authenticated_at: datetime = created_at_field()
+    amr: str = Field(default="", max_length=60, sa_column_kwargs={"server_default": ""})
+    """How the person proved who they are, for the ID token."""
     created_at: datetime = created_at_field()
     used_at: datetime | None = timestamp_field()
 

@@ -18,6 +18,7 @@ router = APIRouter(
 
 SECTIONS = (
     ("/account", "Overview"),
+    ("/account/factors", "Second factor and passkeys"),
     ("/account/security", "Security log"),
 )
 """The paths and names of the pages, in the order of their navigation."""
@@ -28,17 +29,23 @@ def account_page(
     browser: SignedInBrowser,
     template: str,
     *,
+    here: str = "",
+    scripts: bool = False,
     status: int = 200,
     **values: Any,
 ) -> Response:
-    """A page for one person only, with the navigation of all of them."""
+    """A page for one person only, with the navigation of all of them.
+
+    `here` is the section of a page that has none of its own.
+    """
     return form_page(
         request,
         f"account/{template}",
+        scripts=scripts,
         status=status,
         who=browser.user,
         sections=SECTIONS,
-        here=request.url.path,
+        here=here or request.url.path,
         **values,
     )
 

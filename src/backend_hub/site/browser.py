@@ -21,44 +21,48 @@ from backend_hub.settings import Settings
 from backend_hub.site.templating import page
 
 MAX_COOKIE = 100
+SESSION = "hub_session"
+SCRIPTS = "; script-src 'self'; connect-src 'self'"
 
 
 class ForeignForm(Forbidden):
     code, title = "foreign_form", "This form did not come from this page"
 
 
-def cookie_name(settings: Settings) -> str:
+def cookie_name(settings: Settings, name: str = SESSION) -> str:
     """`__Host-` (RFC 6265bis 4.1.3.2) needs https, which a development hub does not have."""
-    secure = settings.issuer.startswith("https://")
-    return "__Host-hub_session" if secure else "hub_session"
+    return f"__Host-{name}" if settings.issuer.startswith("https://") else name
 
 
-def session_token(request: Request) -> str:
-    """The value of the cookie; empty without one."""
-    token = request.cookies.get(cookie_name(request.app.state.settings), "")
+def cookie_token(request: Request, name: str) -> str:
+    """The value of one of our cookies; empty without one."""
+    token = request.cookies.get(cookie_name(request.app.state.settings, name), "")
     return token if len(token) <= MAX_COOKIE and token.isascii() else ""
 
 
-def set_session_cookie(response: Response, settings: Settings, token: str) -> None:
+def session_token(request: Request) -> str:
+    return cookie_token(request, SESSION)
+
+
+def set_cookie(response: Response, settings: Settings, name: str, token: str, seconds: int) -> None:
+    """A cookie for this host alone and out of reach of scripts; without seconds it ends."""
     response.set_cookie(
-        cookie_name(settings),
+        cookie_name(settings, name),
         token,
-        max_age=settings.session_ttl,
+        max_age=seconds,
         path="/",
         secure=settings.issuer.startswith("https://"),
         httponly=True,
         samesite="lax",
     )
+
+
+def set_session_cookie(response: Response, settings: Settings, token: str) -> None:
+    set_cookie(response, settings, SESSION, token, settings.session_ttl)
 
 
 def delete_session_cookie(response: Response, settings: Settings) -> None:
-    response.delete_cookie(
-        cookie_name(settings),
-        path="/",
-        secure=settings.issuer.startswith("https://"),
-        httponly=True,
-        samesite="lax",
-    )
+    set_cookie(response, settings, SESSION, "", 0)
 
 
 async def current_browser(request: Request, session: AsyncSession) -> SignedInBrowser | None:
@@ -69,18 +73,25 @@ async def current_browser(request: Request, session: AsyncSession) -> SignedInBr
 
 
 def form_page(
-    request: Request, template: str, *, leads_to: str = "", status: int = 200, **values: Any
+    request: Request,
+    template: str,
+    *,
+    leads_to: str = "",
+    scripts: bool = False,
+    status: int = 200,
+    **values: Any,
 ) -> Response:
     """A page with a form, whose hidden token belongs to this browser; never stored.
 
     Somebody who is not signed in gets a cookie of no account for it, so that nobody can be signed
     in to an account of somebody else's. `leads_to` is where the answer to the form may redirect:
-    browsers hold that against `form-action` too.
+    browsers hold that against `form-action` too. `scripts`: files of ours run, and may ask the hub.
     """
     token = session_token(request) or new_session_token()
     policy = (
         "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none';"
         f" form-action 'self'{leads_to and ' ' + leads_to}; frame-ancestors 'none'"
+        f"{scripts * SCRIPTS}"
     )
     response = page(
         request, template, status=status, policy=policy, csrf=csrf_token(token), **values

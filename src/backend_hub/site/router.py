@@ -2,7 +2,18 @@
 
 from fastapi import FastAPI
 
-from backend_hub.site import account, assets, authorize, errors, pages, reference, sign_in
+from backend_hub.site import (
+    account,
+    account_factors,
+    assets,
+    authorize,
+    errors,
+    pages,
+    passkeys,
+    reference,
+    second_step,
+    sign_in,
+)
 
 
 def install(app: FastAPI) -> None:
@@ -12,5 +23,8 @@ def install(app: FastAPI) -> None:
     app.include_router(pages.router)
     app.include_router(reference.router)
     app.include_router(sign_in.router)
+    app.include_router(second_step.router)
+    app.include_router(passkeys.router)
     app.include_router(authorize.router)
     app.include_router(account.router)
+    app.include_router(account_factors.router)

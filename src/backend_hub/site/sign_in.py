@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from starlette.responses import HTMLResponse, Response
 
 from backend_hub.auth.browser_sessions import end_session
+from backend_hub.auth.passkeys import passkey_origin
 from backend_hub.auth.schemas import UserRegister
 from backend_hub.auth.service import InvalidGrant, UsernameTaken, authenticate, register_user
 from backend_hub.errors import Forbidden
@@ -76,7 +77,7 @@ async def sign_up(request: Request, session: Session) -> Response:
     try:
         user = await register_user(session, UserRegister(**given))
     except ValidationError as error:
-        return sign_up_page(request, target, given, _problems(error), 422)
+        return sign_up_page(request, target, given, form_problems(error), 422)
     except UsernameTaken as error:
         return sign_up_page(request, target, given, {"username": f"{error.detail}."}, 409)
     return await enter(request, session, user, target, amr="pwd")
@@ -113,10 +114,13 @@ def sign_in_page(
     status: int = 200,
 ) -> Response:
     target = local_path(target)
+    offered = passkey_origin(request.app.state.settings)
     return form_page(
         request,
         "sign_in.html",
         leads_to=source_after(target),
+        scripts=bool(offered),
+        passkeys=offered,
         status=status,
         next=target,
         username=username,
@@ -143,10 +147,11 @@ def sign_up_page(
         next=target,
         given=given or dict.fromkeys(FIELDS, ""),
         problems=problems or {},
+        passkeys=passkey_origin(request.app.state.settings),
     )
 
 
-def _problems(error: ValidationError) -> dict[str, str]:
+def form_problems(error: ValidationError) -> dict[str, str]:
     """What is wrong with which field; what concerns several is about the password."""
     found: dict[str, str] = {}
     for item in error.errors(include_input=False, include_url=False, include_context=False):
