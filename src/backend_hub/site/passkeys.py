@@ -121,7 +121,7 @@ async def sign_in_with_passkey(request: Request, session: Session) -> Response:
         session, ceremony(request, "sign_in"), answer, caller_of(request.scope)
     )
     if isinstance(found, PasskeyRefused):
-        return sign_in_page(request, target, problem=found.detail.removesuffix("."), status=401)
+        return sign_in_page(request, target, problem=found.detail, status=401)
     return await enter(request, session, found, target, amr=PASSKEY_AMR)
 
 
