@@ -64,7 +64,7 @@ class Authenticator:
 
     def _data(self, lies: dict[str, Any], flags: int) -> bytes:
         flags |= lies.get("flags", PRESENT | VERIFIED)
-        count = lies.get("count", self.count)
+        count: int = lies.get("count", self.count)
         return hashlib.sha256(lies["rp_id"].encode()).digest() + bytes([flags]) + count.to_bytes(4)
 
     def _said(self, kind: str, options: dict[str, Any], lies: dict[str, Any]) -> bytes:

@@ -9,9 +9,17 @@ from fastapi import FastAPI, Request
 from sqlalchemy import select, update
 
 from backend_hub.app import create_app
-from backend_hub.auth.models import BrowserSession, PendingSignIn, RecoveryCode, SecondFactor
+from backend_hub.auth.models import (
+    BrowserSession,
+    PasskeyChallenge,
+    PendingSignIn,
+    RecoveryCode,
+    SecondFactor,
+)
+from backend_hub.auth.passkeys import purge_expired_challenges
 from backend_hub.auth.passwords import hash_password, weakness
-from backend_hub.auth.service import revoke_all
+from backend_hub.auth.second_step import purge_expired_pending
+from backend_hub.auth.service import hash_token, revoke_all
 from backend_hub.db import utcnow
 from backend_hub.settings import Settings
 from backend_hub.site.entering import enter
@@ -404,3 +412,24 @@ async def test_odd_codes_are_refused(hub: Hub) -> None:
         assert (await send_code(browser, code)).status_code == 401
     await forget_steps(hub)
     assert (await send_code(browser, f" {app.code()[:3]} {app.code()[3:]} ")).status_code == 303
+
+
+async def test_only_what_has_expired_is_purged(hub: Hub) -> None:
+    _, app = await guarded(hub, "ann")
+    old, new = await at_second_step(hub, "ann"), await at_second_step(hub, "ann")
+    async with hub.database.transaction() as session:
+        rows = (await session.execute(select(PendingSignIn))).scalars().all()
+        waits = hash_token(old.client.cookies["hub_second_step"])
+        next(row for row in rows if row.token_hash == waits).expires_at = utcnow()
+        live, late = utcnow() + timedelta(minutes=1), utcnow()
+        for number, expires_at in enumerate((late, live)):
+            challenge = PasskeyChallenge(challenge=bytes([number]), expires_at=expires_at)
+            challenge.browser_hash, challenge.purpose = "", "sign_in"
+            session.add(challenge)
+    async with hub.database.transaction() as session:
+        await purge_expired_pending(session)
+        await purge_expired_challenges(session)
+    async with hub.database.transaction() as session:
+        assert len((await session.execute(select(PendingSignIn))).all()) == 1
+        assert len((await session.execute(select(PasskeyChallenge))).all()) == 1
+    assert (await send_code(new, app.code())).status_code == 303
