@@ -121,8 +121,8 @@ class Settings(BaseSettings):
     )
     secret_key: SecretStr = Field(
         SecretStr(""),
-        description="At least 32 random characters; encrypts signing keys and second factors at rest. "
-        'Make one with `python -c "import secrets; print(secrets.token_urlsafe(48))"`.',
+        description="At least 32 random characters; encrypts signing keys and second factors at "
+        'rest. Make one with `python -c "import secrets; print(secrets.token_urlsafe(48))"`.',
     )
     data_dir: Path = Field(
         Path(".hub"),

@@ -423,9 +423,14 @@ async def test_only_what_has_expired_is_purged(hub: Hub) -> None:
         next(row for row in rows if row.token_hash == waits).expires_at = utcnow()
         live, late = utcnow() + timedelta(minutes=1), utcnow()
         for number, expires_at in enumerate((late, live)):
-            challenge = PasskeyChallenge(challenge=bytes([number]), expires_at=expires_at)
-            challenge.browser_hash, challenge.purpose = "", "sign_in"
-            session.add(challenge)
+            session.add(
+                PasskeyChallenge(
+                    challenge=bytes([number]),
+                    browser_hash="",
+                    purpose="sign_in",
+                    expires_at=expires_at,
+                )
+            )
     async with hub.database.transaction() as session:
         await purge_expired_pending(session)
         await purge_expired_challenges(session)
