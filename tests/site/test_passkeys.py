@@ -119,7 +119,7 @@ async def test_without_scripts_all_else_works(browser: Browser, local: Served) -
     await local.hub.person("no-script")
     async with visiting(browser, local, java_script_enabled=False) as visit:
         await visit.go("/sign-in")
-        await expect(visit.page.get_by_text("Passkeys need JavaScript")).to_be_visible()
+        await expect(visit.page.locator("noscript p")).to_be_visible()
         await send_password(visit, "no-script", PAGE)
         await visit.page.get_by_role("button", name="Set up an authenticator app").click()
         await expect(visit.page.locator(".qr")).to_be_visible()
