@@ -16,6 +16,8 @@ class Actor:
     scopes: frozenset[str]
     family_id: UUID | None = None
     """The sign-in that the token came from."""
+    session_id: UUID | None = None
+    """The browser's session, where a cookie came instead of a token."""
 
     def may(self, scope: str) -> bool:
         return scope in self.scopes

@@ -19,6 +19,7 @@ from backend_hub.http.callers import Caller
 from backend_hub.settings import Settings
 from backend_hub.users.models import User
 
+SESSION = "hub_session"
 SEEN_EVERY = timedelta(minutes=1)
 """A session in use is written this often, not with every request."""
 
@@ -32,6 +33,11 @@ class SignedInBrowser:
     authenticated_at: datetime
     amr: str
     """How they proved who they are (RFC 8176)."""
+
+
+def cookie_name(settings: Settings, name: str = SESSION) -> str:
+    """`__Host-` (RFC 6265bis 4.1.3.2) needs https, which a development hub does not have."""
+    return f"__Host-{name}" if settings.issuer.startswith("https://") else name
 
 
 def new_session_token() -> str:

@@ -31,6 +31,7 @@ SIGN_IN_PATHS = frozenset(
     {
         *("/api/v1/auth/token", "/api/v1/auth/register", "/sign-in", "/sign-up"),
         *("/sign-in/second", "/sign-in/second/passkey", "/sign-in/passkey", "/sign-up/passkey"),
+        "/oauth/register",
     }
 )
 UNLIMITED = ("/health/", "/static/", "/static-offline-docs/")

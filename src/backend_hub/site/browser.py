@@ -9,39 +9,26 @@ from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 
 from backend_hub.auth.browser_sessions import (
+    SESSION,
     SignedInBrowser,
+    cookie_name,
     csrf_token,
     find_session,
     new_session_token,
 )
+from backend_hub.auth.dependencies import cookie_token as cookie_token
+from backend_hub.auth.dependencies import session_token as session_token
 from backend_hub.db import AsyncSession
 from backend_hub.errors import Forbidden
 from backend_hub.http.routing import storable
 from backend_hub.settings import Settings
 from backend_hub.site.templating import page
 
-MAX_COOKIE = 100
-SESSION = "hub_session"
 SCRIPTS = "; script-src 'self'; connect-src 'self'"
 
 
 class ForeignForm(Forbidden):
     code, title = "foreign_form", "This form did not come from this page"
-
-
-def cookie_name(settings: Settings, name: str = SESSION) -> str:
-    """`__Host-` (RFC 6265bis 4.1.3.2) needs https, which a development hub does not have."""
-    return f"__Host-{name}" if settings.issuer.startswith("https://") else name
-
-
-def cookie_token(request: Request, name: str) -> str:
-    """The value of one of our cookies; empty without one."""
-    token = request.cookies.get(cookie_name(request.app.state.settings, name), "")
-    return token if len(token) <= MAX_COOKIE and token.isascii() else ""
-
-
-def session_token(request: Request) -> str:
-    return cookie_token(request, SESSION)
 
 
 def set_cookie(response: Response, settings: Settings, name: str, token: str, seconds: int) -> None:
@@ -77,6 +64,7 @@ def form_page(
     template: str,
     *,
     leads_to: str = "",
+    images: str = "",
     scripts: bool = False,
     status: int = 200,
     **values: Any,
@@ -85,11 +73,13 @@ def form_page(
 
     Somebody who is not signed in gets a cookie of no account for it, so that nobody can be signed
     in to an account of somebody else's. `leads_to` is where the answer to the form may redirect:
-    browsers hold that against `form-action` too. `scripts`: files of ours run, and may ask the hub.
+    browsers hold that against `form-action` too. `images` is an origin whose images it shows.
+    `scripts`: files of ours run, and may ask the hub.
     """
     token = session_token(request) or new_session_token()
     policy = (
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none';"
+        "default-src 'none'; style-src 'self';"
+        f" img-src 'self' data:{images and ' ' + images}; base-uri 'none';"
         f" form-action 'self'{leads_to and ' ' + leads_to}; frame-ancestors 'none'"
         f"{scripts * SCRIPTS}"
     )

@@ -7,7 +7,9 @@ from backend_hub.site import (
     account_factors,
     assets,
     authorize,
+    device,
     errors,
+    logout,
     pages,
     passkeys,
     reference,
@@ -26,5 +28,7 @@ def install(app: FastAPI) -> None:
     app.include_router(second_step.router)
     app.include_router(passkeys.router)
     app.include_router(authorize.router)
+    app.include_router(device.router)
+    app.include_router(logout.router)
     app.include_router(account.router)
     app.include_router(account_factors.router)
