@@ -20,7 +20,9 @@ from backend_hub.auth.browser_sessions import purge_expired_sessions
 from backend_hub.auth.dependencies import account_of, optional_actor
 from backend_hub.auth.email_links import purge_expired_links
 from backend_hub.auth.keys import load_key_ring
+from backend_hub.auth.passkeys import purge_expired_challenges
 from backend_hub.auth.proofs import purge_used_proofs
+from backend_hub.auth.second_step import purge_expired_pending
 from backend_hub.auth.security_log import purge_old_events
 from backend_hub.auth.service import purge_expired_families
 from backend_hub.auth.throttling import purge_old_throttles
@@ -121,6 +123,8 @@ async def purge(session: AsyncSession) -> None:
     await purge_expired_links(session)
     await purge_expired_mails(session)
     await purge_old_throttles(session)
+    await purge_expired_pending(session)
+    await purge_expired_challenges(session)
 
 
 async def _purge_expired(database: Database) -> None:

@@ -142,7 +142,8 @@ class Settings(BaseSettings):
     name: str = Field("Backend Hub", max_length=80, description="The hub's name on its pages.")
     public_url: str = Field(
         "http://127.0.0.1:8000",
-        description="Where people reach the hub; the issuer of its tokens. https in production.",
+        description="Where people reach the hub; the issuer of its tokens. https in production. "
+        "Passkeys belong to its host name, and need one: an IP address has none.",
     )
     contact_url: str = Field(
         "https://github.com/backend-hub/backend-hub",
@@ -150,7 +151,8 @@ class Settings(BaseSettings):
     )
     secret_key: SecretStr = Field(
         SecretStr(""),
-        description="At least 32 random characters; encrypts signing keys and providers' secrets. "
+        description="At least 32 random characters; encrypts signing keys, second factors and "
+        "providers' secrets at rest. "
         'Make one with `python -c "import secrets; print(secrets.token_urlsafe(48))"`.',
     )
     data_dir: Path = Field(

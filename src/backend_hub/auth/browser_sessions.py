@@ -19,6 +19,7 @@ from backend_hub.http.callers import Caller
 from backend_hub.settings import Settings
 from backend_hub.users.models import User
 
+SESSION = "hub_session"
 SEEN_EVERY = timedelta(minutes=1)
 """A session in use is written this often, not with every request."""
 
@@ -30,12 +31,13 @@ class SignedInBrowser:
     id: UUID
     user: User
     authenticated_at: datetime
+    amr: str
+    """How they proved who they are (RFC 8176)."""
 
 
-def cookie_name(settings: Settings, name: str = "hub_session") -> str:
+def cookie_name(settings: Settings, name: str = SESSION) -> str:
     """`__Host-` (RFC 6265bis 4.1.3.2) needs https, which a development hub does not have."""
-    secure = settings.issuer.startswith("https://")
-    return f"__Host-{name}" if secure else name
+    return f"__Host-{name}" if settings.issuer.startswith("https://") else name
 
 
 def new_session_token() -> str:
@@ -100,7 +102,7 @@ async def find_session(
     if now - browser.seen_at > SEEN_EVERY:
         seen = update(BrowserSession).where(col(BrowserSession.id) == browser.id)
         await session.execute(seen.values(seen_at=now))
-    return SignedInBrowser(browser.id, user, browser.created_at)
+    return SignedInBrowser(browser.id, user, browser.created_at, browser.amr)
 
 
 async def end_session(session: AsyncSession, token: str) -> None:

@@ -68,21 +68,20 @@ async def authenticate(
     return user
 
 
-async def sign_in(
-    database: Database, session: AsyncSession, settings: Settings, guess: Guess, wanted: list[str]
+async def begin_grant(
+    session: AsyncSession, settings: Settings, user: User, wanted: list[str], caller: Caller
 ) -> Grant:
-    """Begin a sign-in of the hub's own clients; raises InvalidGrant, and TooManyTries."""
-    user = await authenticate(database, session, settings, guess)
+    """A sign-in of the hub's own clients, by whoever has proved to be this person."""
     family = TokenFamily(
         user_id=user.id,
         scope=" ".join(sorted(granted_scopes(user.role, wanted))),
-        address=guess.caller.address,
-        user_agent=guess.caller.user_agent,
+        address=caller.address,
+        user_agent=caller.user_agent,
         expires_at=utcnow() + timedelta(seconds=settings.refresh_token_ttl),
     )
     session.add(family)
     await session.flush()
-    await note_sign_in(session, user.id, guess.caller)
+    await note_sign_in(session, user.id, caller)
     record(session, "user.signed_in", actor_id=user.id, subject_id=user.id, private=True)
     return new_grant(session, family, user.role, parent=None)
 

@@ -45,6 +45,16 @@ COMMON = frozenset(
     correcthorsebatterystaple thisisapassword mypasswordismypassword supersecretpassword
     trustno1trustno1 monkeymonkeymonkey dragondragondragon footballfootball baseballbaseball
     sunshinesunshine princessprincess superman superman123456 asdfghjklasdfghjkl zxcvbnmzxcvbnm12
+    password password1 password12 password123 password1234 passw0rd p@ssw0rd p@ssword pa55word
+    iloveyou iloveyou1 iloveyou2 princess princess1 sunshine sunshine1 football football1 baseball
+    baseball1 superman1 trustno1 letmein1 letmein123 welcome1 welcome12 welcome123 admin123
+    admin1234 administrator changeme changeme1 changeme123 qwerty12 qwerty123 qwerty1234 qwerty12345
+    1q2w3e4r 1q2w3e4r5t 1qaz2wsx zaq12wsx q1w2e3r4 q1w2e3r4t5 qazwsxedc abcd1234 abc12345 abc123456
+    starwars starwars1 whatever whatever1 computer computer1 internet michelle jennifer mercedes
+    corvette bigdaddy dragon123 monkey123 shadow123 master123 michael1 charlie1 jordan23 maverick
+    liverpool chocolate butterfly elephant strawberry cocacola password! password1! summer2024
+    winter2024 spring2024 autumn2024 hello123 hello1234 secret123 test1234 testtest asdfasdf
+    qwerqwer zxcvbnm1 asdf1234 qwer1234 a1b2c3d4 aa123456 pass1234 login123 google123 pokemon1
     """.split()  # noqa: SIM905
 )
 _TRIMMINGS = "0123456789!?.,;:-_+*#$%&@()=/ "

@@ -8,6 +8,7 @@ from sqlmodel import col, select
 from backend_hub.auth.email_links import end_links, mail_link, open_link
 from backend_hub.auth.models import BrowserSession, Purpose, TokenFamily
 from backend_hub.auth.passwords import hash_password, verify_password, weakness
+from backend_hub.auth.second_factors import has_second_factor
 from backend_hub.auth.security_log import note
 from backend_hub.auth.service import revoke_all
 from backend_hub.auth.throttling import MAIL, MAIL_ADDRESS, Try, reserve
@@ -96,7 +97,8 @@ async def change_password(
 
 async def _set_password(session: AsyncSession, user: User, password: str) -> None:
     """No link that was mailed before leads into the account any more."""
-    if reason := weakness(password, user.username, user.email or ""):
+    beside = await has_second_factor(session, user.id)
+    if reason := weakness(password, user.username, user.email or "", second_factor=beside):
         raise WeakPassword(reason)
     user.password_hash = await hash_password(password)
     user.version += 1

@@ -98,6 +98,13 @@ class Accepted(ReadModel):
     message: str = Field(max_length=300)
 
 
+class PasskeyRegister(WriteModel):
+    """A new account that does without a password."""
+
+    username: Annotated[Username, AfterValidator(not_reserved)]
+    email: Annotated[EmailStr, Field(max_length=254)]
+
+
 class TokenRead(ReadModel):
     """A successful token answer (RFC 6749 section 5.1)."""
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
 from backend_hub.auth.actor import Actor
-from backend_hub.auth.models import BrowserSession, RefreshToken, TokenFamily
+from backend_hub.auth.models import BrowserSession, PendingSignIn, RefreshToken, TokenFamily
 from backend_hub.auth.passwords import hash_password
 from backend_hub.auth.schemas import NewAccount, UserRegister
 from backend_hub.auth.scopes import SCOPES_OF_ROLE, held_scopes
@@ -62,6 +62,11 @@ async def register_user(session: AsyncSession, form: UserRegister) -> User:
         email=form.email,
         password_hash=await hash_password(form.password),
     )
+    return await add_user(session, user)
+
+
+async def add_user(session: AsyncSession, user: User) -> User:
+    """Raises UsernameTaken."""
     session.add(user)
     try:
         await session.flush()
@@ -154,8 +159,9 @@ async def sign_out(session: AsyncSession, actor: Actor) -> None:
 
 
 async def revoke_all(session: AsyncSession, user_id: UUID) -> None:
-    """End every sign-in of a person, in browsers too."""
+    """End every sign-in of a person, in browsers too, and those that wait for a second factor."""
     await session.execute(delete(BrowserSession).where(col(BrowserSession.user_id) == user_id))
+    await session.execute(delete(PendingSignIn).where(col(PendingSignIn.user_id) == user_id))
     await session.execute(
         update(TokenFamily)
         .where(col(TokenFamily.user_id) == user_id, col(TokenFamily.revoked_at).is_(None))

@@ -34,6 +34,7 @@ SIGN_IN_PATHS = frozenset(
         *("/api/v1/auth/token", "/api/v1/auth/register", "/api/v1/auth/forgot"),
         *("/api/v1/auth/reset", "/api/v1/auth/verify-email", "/oauth/register"),
         *("/sign-in", "/sign-up", "/forgot", "/reset", "/verify"),
+        *("/sign-in/second", "/sign-in/second/passkey", "/sign-in/passkey", "/sign-up/passkey"),
     }
 )
 UNLIMITED = ("/health/", "/static/", "/static-offline-docs/")

@@ -19,6 +19,7 @@ router = APIRouter(
 SECTIONS = (
     ("/account", "Overview"),
     ("/account/sign-in", "Email and password"),
+    ("/account/factors", "Second factor and passkeys"),
     ("/account/identities", "Other accounts"),
     ("/account/security", "Security log"),
 )
@@ -30,8 +31,9 @@ def account_page(
     browser: SignedInBrowser,
     template: str,
     *,
-    status: int = 200,
     here: str = "",
+    scripts: bool = False,
+    status: int = 200,
     **values: Any,
 ) -> Response:
     """A page for one person only, with the navigation of all of them.
@@ -41,6 +43,7 @@ def account_page(
     return form_page(
         request,
         f"account/{template}",
+        scripts=scripts,
         status=status,
         who=browser.user,
         sections=SECTIONS,

@@ -8,17 +8,21 @@ from starlette.responses import Response
 
 from backend_hub.auth.browser_sessions import SignedInBrowser, begin_session, end_session
 from backend_hub.auth.devices import device_of, device_token
+from backend_hub.auth.second_factors import has_second_factor
+from backend_hub.auth.second_step import LIVES, begin_second_step
 from backend_hub.db import AsyncSession, utcnow
 from backend_hub.errors import Unauthorized
 from backend_hub.http.callers import caller_of
 from backend_hub.identity.flow import carry_over
 from backend_hub.settings import Settings
 from backend_hub.site.browser import (
+    cookie_token,
     current_browser,
     device_cookie,
     local_path,
     see_other,
     session_token,
+    set_cookie,
     set_device_cookie,
     set_session_cookie,
 )
@@ -26,6 +30,10 @@ from backend_hub.users.models import User
 
 RECENT = timedelta(minutes=10)
 """How long a sign-in is proof enough for changing what signs one in (promise 56)."""
+
+
+SECOND_STEP = "hub_second_step"
+"""The cookie of a sign-in that waits for its second factor."""
 
 
 class NeedsSignIn(Unauthorized):
@@ -62,7 +70,23 @@ async def signed_in(
 async def enter(
     request: Request, session: AsyncSession, user: User, target: str, *, amr: str
 ) -> Response:
-    """Begin a session under a new id, end the one before, and go on; `amr` is RFC 8176's."""
+    """Begin a session and go on, by way of the second step for whoever has a second factor.
+
+    `amr` is RFC 8176's; with `mfa` in it both factors were there already.
+    """
+    if "mfa" in amr.split() or not await has_second_factor(session, user.id):
+        return await begin(request, session, user, target, amr)
+    token = await begin_second_step(session, user, amr, local_path(target))
+    response = see_other("/sign-in/second")
+    seconds = int(LIVES.total_seconds())
+    set_cookie(response, request.app.state.settings, SECOND_STEP, token, seconds)
+    return response
+
+
+async def begin(
+    request: Request, session: AsyncSession, user: User, target: str, amr: str
+) -> Response:
+    """Begin a session under a new id, end the one before, and go on."""
     settings: Settings = request.app.state.settings
     if before := session_token(request):
         await end_session(session, before)
@@ -75,4 +99,6 @@ async def enter(
     response = see_other(local_path(target))
     set_session_cookie(response, settings, token)
     set_device_cookie(response, settings, device_token(settings, user.id))
+    if cookie_token(request, SECOND_STEP):
+        set_cookie(response, settings, SECOND_STEP, "", 0)
     return response

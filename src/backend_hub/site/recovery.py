@@ -3,7 +3,7 @@
 Programs that scan mails follow links: nothing happens before a form is sent.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from pydantic import TypeAdapter, ValidationError
@@ -126,7 +126,8 @@ def _link_page(
     request: Request, template: str, token: str, status: int = 200, **values: str
 ) -> Response:
     """A page whose own address holds a secret: no other site is told of it."""
-    response = form_page(request, template, status=status, token=token, **values)
+    more: dict[str, Any] = {"token": token, **values}
+    response = form_page(request, template, status=status, **more)
     response.headers["Referrer-Policy"] = "no-referrer"
     return response
 

@@ -4,6 +4,7 @@ from fastapi import FastAPI
 
 from backend_hub.site import (
     account,
+    account_factors,
     account_identities,
     account_sign_in,
     assets,
@@ -13,8 +14,10 @@ from backend_hub.site import (
     errors,
     logout,
     pages,
+    passkeys,
     recovery,
     reference,
+    second_step,
     sign_in,
     sign_in_with,
 )
@@ -28,6 +31,8 @@ def install(app: FastAPI) -> None:
     app.include_router(reference.router)
     app.include_router(sign_in.router)
     app.include_router(sign_in_with.router)
+    app.include_router(second_step.router)
+    app.include_router(passkeys.router)
     app.include_router(authorize.router)
     app.include_router(device.router)
     app.include_router(logout.router)
@@ -36,3 +41,4 @@ def install(app: FastAPI) -> None:
     app.include_router(account_sign_in.router)
     app.include_router(recovery.router)
     app.include_router(dev_mail.router)
+    app.include_router(account_factors.router)

@@ -8,6 +8,7 @@ from starlette.responses import HTMLResponse, Response
 
 from backend_hub.auth.browser_sessions import end_session
 from backend_hub.auth.email_links import mail_verification
+from backend_hub.auth.passkeys import passkey_origin
 from backend_hub.auth.password_sign_in import Guess, authenticate
 from backend_hub.auth.schemas import UserRegister
 from backend_hub.auth.service import InvalidGrant, UsernameTaken, register_user
@@ -102,7 +103,7 @@ async def sign_up(request: Request, session: Session) -> Response:
         user = await register_user(session, UserRegister(**given))
         await mail_verification(session, request.app.state.settings, user, user.email or "")
     except ValidationError as error:
-        return sign_up_page(request, target, given, _problems(error), 422)
+        return sign_up_page(request, target, given, form_problems(error), 422)
     except UsernameTaken as error:
         return sign_up_page(request, target, given, {"username": f"{error.detail}."}, 409)
     return await enter(request, session, user, target, amr="pwd")
@@ -139,10 +140,13 @@ def sign_in_page(
     status: int = 200,
 ) -> Response:
     target = local_path(target)
+    offered = passkey_origin(request.app.state.settings)
     return form_page(
         request,
         "sign_in.html",
         leads_to=source_after(target),
+        scripts=bool(offered),
+        passkeys=offered,
         status=status,
         next=target,
         username=username,
@@ -171,10 +175,11 @@ def sign_up_page(
         offered=request.state.offered,
         given=given or dict.fromkeys(FIELDS, ""),
         problems=problems or {},
+        passkeys=passkey_origin(request.app.state.settings),
     )
 
 
-def _problems(error: ValidationError) -> dict[str, str]:
+def form_problems(error: ValidationError) -> dict[str, str]:
     """What is wrong with which field; what concerns several is about the password."""
     found: dict[str, str] = {}
     for item in error.errors(include_input=False, include_url=False, include_context=False):
