@@ -22,10 +22,10 @@ import httpx
 from sqlalchemy import event
 
 from backend_hub.app import create_app, lifespan
+from backend_hub.auth.browser_sessions import cookie_name
 from backend_hub.db import Database
 from backend_hub.logs import configure_logging
 from backend_hub.settings import load_settings
-from backend_hub.site.browser import cookie_name
 from bench.database import NEW, PASSWORD, WRITER, fill, server, url_of
 
 FOLDER = Path(__file__).with_name("plans")
