@@ -7,12 +7,14 @@ A route needs one entry in CALLS: method, path and body. The names in braces are
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import pytest
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from backend_hub.access import ACCESS, Audience
+from backend_hub.oauth.models import Consent
 from backend_hub.users.models import Role
 from tests.conftest import TestDatabase, http_client
 from tests.contributions.team import Team, proposal_of
@@ -38,6 +40,19 @@ CALLS: dict[str, Call] = {
     "list_accounts": ("GET", "/accounts", None),
     "read_account": ("GET", "/accounts/{author}", None),
     "update_account": ("PATCH", "/accounts/{author}", {"role": "reviewer"}),
+    "list_sessions": ("GET", "/users/me/sessions", None),
+    "end_other_sessions": ("DELETE", "/users/me/sessions", None),
+    "end_session": ("DELETE", "/users/me/sessions/{session}", None),
+    "list_allowed_apps": ("GET", "/users/me/apps", None),
+    "withdraw_app": ("DELETE", "/users/me/apps/{client}", None),
+    "list_tokens": ("GET", "/users/me/tokens", None),
+    "make_token": (
+        "POST",
+        "/users/me/tokens",
+        {"name": "A program", "scopes": ["posts:write"], "expires_in_days": 30},
+    ),
+    "read_token": ("GET", "/users/me/tokens/{token}", None),
+    "revoke_token": ("DELETE", "/users/me/tokens/{token}", None),
     "list_clients": ("GET", "/oauth/clients", None),
     "create_client": (
         "POST",
@@ -131,6 +146,8 @@ EXCEPTIONS: dict[str, set[str]] = {
         ("read_client", "update_client", "delete_client", "renew_client_secret"),
         {"author", "admin"},
     ),
+    # and sign-ins and tokens nobody's but their owner's
+    **dict.fromkeys(("end_session", "withdraw_app", "read_token", "revoke_token"), {"author"}),
     "edit_resource": {"author", "reviewer", "moderator", "admin"},
     "restore_resource_revision": {"author", "reviewer", "moderator", "admin"},
     # the asker alone knows what helped
@@ -191,9 +208,21 @@ async def build(hub: Hub) -> World:
     names |= {"others": others["id"], "author": author.id}
     app = await author.create("/oauth/clients", CALLS["create_client"][2])
     names["client"] = app["id"]
+    names |= await build_account(hub, author, app["id"])
     names |= await build_questions(author)
     names |= await build_contributions(author, await hub.person("a-reviewer", Role.reviewer))
     return World(people, names)
+
+
+async def build_account(hub: Hub, author: Person, client_id: str) -> dict[str, str]:
+    """Another sign-in of the author's, an app they allowed, and a token."""
+    token = await author.create("/users/me/tokens", CALLS["make_token"][2])
+    await hub.sign_in("the-author")
+    sessions = await author.read("/users/me/sessions")
+    other = next(item["id"] for item in sessions["items"] if not item["current"])
+    async with hub.database.transaction() as session:
+        session.add(Consent(user_id=UUID(author.id), client_id=client_id, scope="posts:write"))
+    return {"token": token["id"], "session": other}
 
 
 async def build_questions(author: Person) -> dict[str, str]:

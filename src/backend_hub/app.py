@@ -15,10 +15,12 @@ from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from backend_hub import access, health
+from backend_hub.account import router as account
 from backend_hub.auth import router as auth
 from backend_hub.auth.browser_sessions import purge_expired_sessions
 from backend_hub.auth.dependencies import account_of, optional_actor
 from backend_hub.auth.keys import load_key_ring
+from backend_hub.auth.personal_tokens import TokenOwners, purge_expired_tokens
 from backend_hub.auth.security_log import purge_old_events
 from backend_hub.auth.tokens import TokenService
 from backend_hub.contributions import router as contributions
@@ -73,6 +75,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     topics.tags,
     auth.router,
     clients.router,
+    account.router,
     users.router,
     posts.people,
     users.accounts,
@@ -87,6 +90,7 @@ async def _purge_expired(database: Database) -> None:
                 await idempotency.purge_expired(session)
                 await purge_expired_sessions(session)
                 await purge_expired_codes(session)
+                await purge_expired_tokens(session)
                 await purge_old_events(session)
         except (SQLAlchemyError, OSError):
             log.warning("what has expired was not purged; will try again")
@@ -162,6 +166,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         redirect_slashes=False,
     )
     app.state.settings = settings
+    app.state.token_owners = TokenOwners()
     if database is not None:
         app.state.database = database
     problems.install(app)

@@ -10,6 +10,7 @@ from starlette.types import Scope
 
 from backend_hub.auth.actor import Actor
 from backend_hub.auth.keys import read_key_ring
+from backend_hub.auth.personal_tokens import PREFIX, TokenOwners, find_token_actor, require_fresh
 from backend_hub.auth.scopes import OPENID_SCOPES, SCOPES
 from backend_hub.auth.service import find_actor
 from backend_hub.auth.tokens import Claims, InvalidToken, TokenService, UnknownKey
@@ -24,7 +25,8 @@ bearer = OAuth2PasswordBearer(
     auto_error=False,
     scheme_name="hub",
     description="Sign in with your name and password; leave client id and secret empty. "
-    "Access tokens are JWTs (RFC 9068), checked as RFC8725 asks.",
+    "Access tokens are JWTs (RFC 9068), checked as RFC8725 asks; a personal access token is sent "
+    "in the same way.",
 )
 
 _model = cast(OAuth2, bearer.model)
@@ -77,11 +79,25 @@ async def optional_actor(
         if "authorization" in request.headers:
             raise InvalidToken("Send the access token as `Authorization: Bearer <token>`")
         return None
-    claims = await verified_claims(request, token)
-    actor = await find_actor(get_database(request), claims)
+    if token.startswith(PREFIX):
+        actor = await _token_actor(request, token)
+    else:
+        claims = await verified_claims(request, token)
+        actor = await find_actor(get_database(request), claims)
     if actor is None:
         raise InvalidToken("The sign-in has ended")
     request.state.actor = actor
+    return actor
+
+
+async def _token_actor(request: Request, token: str) -> Actor:
+    """The person behind a personal access token; raises InvalidToken."""
+    owners: TokenOwners = request.app.state.token_owners
+    actor = await find_token_actor(get_database(request), token)
+    if actor is None:
+        owners.forget(token)
+        raise InvalidToken("The personal access token is not valid: it expired or was revoked")
+    owners.remember(token, actor.id)
     return actor
 
 
@@ -108,9 +124,20 @@ ResourceAuthor = Annotated[Actor, Security(current_actor, scopes=["resources:wri
 QuestionAuthor = Annotated[Actor, Security(current_actor, scopes=["questions:write"])]
 Contributor = Annotated[Actor, Security(current_actor, scopes=["contributions:write"])]
 Reviewer = Annotated[Actor, Security(current_actor, scopes=["contributions:review"])]
+AccountOwner = Annotated[Actor, Security(current_actor, scopes=["account:write"])]
 ClientOwner = Annotated[Actor, Security(current_actor, scopes=["clients:write"])]
 TopicEditor = Annotated[Actor, Security(current_actor, scopes=["topics:write"])]
 Admin = Annotated[Actor, Security(current_actor, scopes=["users:admin"])]
+
+
+async def fresh_actor(actor: AccountOwner, session: Session) -> Actor:
+    """The person, who signed in a moment ago; raises SignInAgain."""
+    await require_fresh(session, actor)
+    return actor
+
+
+FreshOwner = Annotated[Actor, Depends(fresh_actor, scope="function")]
+"""For whatever a stolen token must not do: an older sign-in is not enough."""
 
 
 async def _once(
@@ -132,9 +159,13 @@ def account_of(scope: Scope) -> str | None:
     """The account whose valid token is on the request: what rate limits count against."""
     for name, value in scope["headers"]:
         if name == b"authorization" and value[:7].lower() == b"bearer ":
+            token, state = value[7:].decode("latin-1"), scope["app"].state
+            if token.startswith(PREFIX):
+                owners: TokenOwners = state.token_owners
+                return owners.find(token)
             try:
-                tokens: TokenService = scope["app"].state.tokens
-                return str(tokens.verify(value[7:].decode("latin-1")).subject)
+                tokens: TokenService = state.tokens
+                return str(tokens.verify(token).subject)
             except InvalidToken:
                 return None
     return None

@@ -75,6 +75,21 @@ class RefreshToken(SQLModel, table=True):
     rotated_at: datetime | None = timestamp_field()
 
 
+class PersonalToken(SQLModel, table=True):
+    """A personal access token, known by its SHA-256; a revoked one has no row."""
+
+    __tablename__ = "personal_tokens"
+
+    id: UUID = id_field()
+    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE", index=True)
+    name: str = Field(max_length=80)
+    token_hash: str = Field(max_length=64, unique=True)
+    scope: str = Field(max_length=1_000)
+    created_at: datetime = created_at_field()
+    expires_at: datetime = Field(sa_type=UTCDateTime)
+    used_at: datetime | None = timestamp_field()
+
+
 class SecurityEvent(SQLModel, table=True):
     """A line of a person's own security log. It holds addresses: nobody else is shown it."""
 

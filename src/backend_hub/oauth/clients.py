@@ -6,16 +6,19 @@ from typing import Any
 from authlib.oauth2.rfc6749 import ClientMixin
 from sqlalchemy.dialects.postgresql import insert
 
-from backend_hub.auth.scopes import OPENID_SCOPES, SCOPES
+from backend_hub.auth.scopes import APP_SCOPES, OPENID_SCOPES, SCOPES
 from backend_hub.auth.service import hash_token
+from backend_hub.auth.tokens import SWAGGER_CLIENT
 from backend_hub.db import AsyncSession
 from backend_hub.oauth.models import ClientType, OAuthClient
 from backend_hub.oauth.redirects import matches
 from backend_hub.settings import LOOPBACK, Settings
 
-SWAGGER_CLIENT = "swagger-ui"
 SWAGGER_REDIRECT = "/docs/oauth2-redirect"
 ALL_SCOPES = SCOPES | OPENID_SCOPES
+"""With those of the hub's own clients."""
+GRANTABLE_SCOPES = APP_SCOPES | OPENID_SCOPES
+"""What any app may register and ask for."""
 CONFIDENTIAL = frozenset({ClientType.web, ClientType.machine})
 MAX_ID = 64
 
@@ -40,7 +43,8 @@ class KnownClient(ClientMixin):  # type: ignore[misc]
         Unknown words are left out: OpenID Connect Core 3.1.2.1 says so. Without any the app asks
         for all that it registered.
         """
-        registered = self.row.scope.split()
+        known = ALL_SCOPES if self.id == SWAGGER_CLIENT else GRANTABLE_SCOPES
+        registered = [name for name in self.row.scope.split() if name in known]
         asked = (scope or "").split()
         allowed = [name for name in registered if name in asked] if asked else registered
         return " ".join(allowed) or None

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from backend_hub.oauth.clients import ALL_SCOPES
+from backend_hub.oauth.clients import GRANTABLE_SCOPES
 from backend_hub.settings import Settings
 
 PROMPTS = ("none", "login", "consent", "select_account")
@@ -25,7 +25,7 @@ def server_metadata(settings: Settings) -> dict[str, Any]:
         "introspection_endpoint": f"{issuer}/oauth/introspect",
         "jwks_uri": f"{issuer}/.well-known/jwks.json",
         "service_documentation": f"{issuer}/docs",
-        "scopes_supported": list(ALL_SCOPES),
+        "scopes_supported": list(GRANTABLE_SCOPES),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
