@@ -53,6 +53,12 @@ CALLS: dict[str, Call] = {
     ),
     "read_token": ("GET", "/users/me/tokens/{token}", None),
     "revoke_token": ("DELETE", "/users/me/tokens/{token}", None),
+    "export_data": ("POST", "/users/me/export", None),
+    "delete_account": (
+        "POST",
+        "/users/me/deletion",
+        {"username": "the-author", "content": "keep"},
+    ),
     "list_clients": ("GET", "/oauth/clients", None),
     "create_client": (
         "POST",

@@ -52,6 +52,8 @@ ACCESS: dict[str, Access] = {
     "make_token": ACCOUNT_OWNER,
     "read_token": OWN,
     "revoke_token": OWN,
+    "export_data": ACCOUNT_OWNER,
+    "delete_account": ACCOUNT_OWNER,
     # apps: members register their own, admins see all and say which ones they know
     "list_clients": Access("member", "clients:write"),
     "create_client": Access("member", "clients:write"),

@@ -3,10 +3,11 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Path, Request, Response
+from fastapi import Body, Path, Request, Response
 
-from backend_hub.account import queries, service
-from backend_hub.account.schemas import AllowedAppRead, SessionRead
+from backend_hub.account import deletion, export, queries, service
+from backend_hub.account.answers import ZIP, ZipResponse
+from backend_hub.account.schemas import AccountDeletion, AllowedAppRead, SessionRead
 from backend_hub.auth import personal_tokens
 from backend_hub.auth.dependencies import AccountOwner, FreshOwner
 from backend_hub.auth.models import PersonalToken
@@ -17,12 +18,14 @@ from backend_hub.http.openapi_examples import EXAMPLE_CLIENT
 from backend_hub.http.paging import Paging
 from backend_hub.http.routing import hub_router
 from backend_hub.http.sessions import ReadSession, Session
+from backend_hub.users.service import get_user
 
 router = hub_router("/users/me", "account")
 
 ClientId = Annotated[
     str, Path(max_length=64, pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=[EXAMPLE_CLIENT])
 ]
+DELETION = {"username": "demo", "content": "keep"}
 
 
 @router.get("/sessions", summary="List your sign-ins")
@@ -66,6 +69,39 @@ async def withdraw_app(
 ) -> None:
     """Its tokens stop working at once, and it has to ask you again."""
     await service.withdraw_app(session, actor.id, client_id, caller_of(request.scope))
+
+
+@router.post(
+    "/export",
+    summary="Export your data",
+    response_class=ZipResponse,
+    response_model=bytes,
+    responses={200: {"description": "A ZIP file.", "content": {"application/zip": ZIP}}},
+)
+async def export_data(request: Request, actor: FreshOwner, session: Session) -> ZipResponse:
+    """Everything that the hub holds of you: JSON files, and your posts as Markdown.
+
+    This needs a token that the hub's password form gave in the last ten minutes (RFC 9470).
+    """
+    user = await get_user(session, actor.id)
+    name = request.app.state.settings.name
+    file = await export.export_data(session, user, name, caller_of(request.scope))
+    return ZipResponse(file, f"{user.username}.zip")
+
+
+@router.post("/deletion", summary="Delete your account", status_code=204)
+async def delete_account(
+    form: Annotated[AccountDeletion, Body(examples=[DELETION])],
+    actor: FreshOwner,
+    session: Session,
+) -> None:
+    """For good. All that you have is gone at once: sign-ins, tokens, apps, address, bookmarks.
+
+    What you wrote stays by a deleted user, or goes too, but for what others built upon: questions
+    with answers of others, accepted answers, what others edited, merged contributions. This needs
+    a token that the hub's password form gave in the last ten minutes (RFC 9470).
+    """
+    await deletion.delete_account(session, actor.id, form)
 
 
 def _token_read(row: PersonalToken) -> PersonalTokenRead:

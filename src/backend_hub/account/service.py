@@ -39,7 +39,7 @@ async def end_session(
 
 
 async def _touched(session: AsyncSession, statement: object) -> bool:
-    return (await session.execute(statement)).first() is not None  # type: ignore[call-overload, no-any-return]
+    return (await session.execute(statement)).first() is not None  # type: ignore[call-overload]
 
 
 async def end_other_sessions(

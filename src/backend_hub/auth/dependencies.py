@@ -80,7 +80,7 @@ async def optional_actor(
             raise InvalidToken("Send the access token as `Authorization: Bearer <token>`")
         return None
     if token.startswith(PREFIX):
-        actor = await _token_actor(request, token)
+        actor: Actor | None = await _token_actor(request, token)
     else:
         claims = await verified_claims(request, token)
         actor = await find_actor(get_database(request), claims)

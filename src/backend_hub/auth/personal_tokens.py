@@ -160,7 +160,7 @@ async def purge_expired_tokens(session: AsyncSession) -> None:
 def _owner() -> Prepared:
     """Whose token it is, unless it expired or the account is disabled."""
     statement: Any = (
-        select(
+        select(  # type: ignore[call-overload]
             User.id,
             User.username,
             User.role,

@@ -4,8 +4,8 @@ Their ids are the examples of the OpenAPI document, so that Try it out finds the
 """
 
 import secrets
-from typing import TypeVar
 from datetime import timedelta
+from typing import TypeVar
 from uuid import UUID
 
 from backend_hub.auth.models import BrowserSession, PersonalToken

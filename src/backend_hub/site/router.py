@@ -2,7 +2,19 @@
 
 from fastapi import FastAPI
 
-from backend_hub.site import account, assets, authorize, errors, pages, reference, sign_in
+from backend_hub.site import (
+    account,
+    account_apps,
+    account_data,
+    account_sessions,
+    account_tokens,
+    assets,
+    authorize,
+    errors,
+    pages,
+    reference,
+    sign_in,
+)
 
 
 def install(app: FastAPI) -> None:
@@ -14,3 +26,7 @@ def install(app: FastAPI) -> None:
     app.include_router(sign_in.router)
     app.include_router(authorize.router)
     app.include_router(account.router)
+    app.include_router(account_sessions.router)
+    app.include_router(account_tokens.router)
+    app.include_router(account_data.router)
+    app.include_router(account_apps.router)
