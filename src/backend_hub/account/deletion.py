@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Text, delete, exists, func, literal, or_, select, update
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
@@ -35,7 +36,6 @@ from backend_hub.users.models import Role, User
 from backend_hub.users.service import lock_leaving_user
 
 NAME = "Deleted user"
-GONE = "Removed with the account of its author."
 
 
 async def delete_account(session: AsyncSession, user_id: UUID, form: AccountDeletion) -> None:
@@ -66,7 +66,8 @@ async def _forget(session: AsyncSession, user: User) -> None:
     await session.execute(update(Event).where(*private).values(data={}))
     data: Any = col(Event.data)
     naming = func.lower(data["user"].astext) == user.username.lower()
-    await session.execute(update(Event).where(naming).values(data=data - literal("user", Text)))
+    nameless = data.op("-", return_type=JSONB())(literal("user", Text))
+    await session.execute(update(Event).where(naming).values(data=nameless))
     user.username = f"{DELETED_PREFIX}{secrets.token_hex(6)}"
     user.display_name, user.bio, user.role = NAME, "", Role.member
     user.email = user.email_verified_at = user.password_hash = None
@@ -147,10 +148,10 @@ async def _delete_one(session: AsyncSession, actor: Actor, kind: PostKind, post_
 
 
 async def _blank(session: AsyncSession, post_ids: list[UUID]) -> None:
-    """Nothing is left of the text of deleted posts, in no revision and not in the search."""
-    text: dict[str, Any] = {"title": "", "body": GONE, "body_html": f"<p>{GONE}</p>"}
+    """Nothing is left of the text of deleted posts, and without a revision nobody restores them."""
+    nothing: dict[str, Any] = {"title": "", "body": "", "body_html": "", "search": None}
     post = update(Post).where(col(Post.id).in_(post_ids))
-    await session.execute(post.values(**text, search=None))
+    await session.execute(post.values(**nothing, revision=0))
     revisions = delete(Revision).where(col(Revision.post_id).in_(post_ids))
     await session.execute(revisions)
     resource = update(Resource).where(col(Resource.post_id).in_(post_ids))
