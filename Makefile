@@ -49,9 +49,9 @@ docs: .venv/.dev ## Write the generated pages of docs/
 
 lock: .venv/.dev ## Resolve the dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-header --extra embedded --upgrade -o requirements.lock pyproject.toml
+		--no-emit-index-url --no-header --extra embedded --extra telemetry --upgrade -o requirements.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-header --extra embedded --group dev \
+		--no-emit-index-url --no-header --extra embedded --extra telemetry --group dev \
 		--constraint requirements.lock -o requirements-dev.lock pyproject.toml
 
 wheel: .venv/.dev ## Build the wheel, migrations and catalogue inside

@@ -94,6 +94,7 @@ CALLS: dict[str, Call] = {
     "diff_revisions": ("GET", "/posts/{resource}/diff?from=1&to=1", None),
     "list_contributors": ("GET", "/posts/{resource}/contributors", None),
     "list_events": ("GET", "/events", None),
+    "stream_events": ("GET", "/events/stream?seconds=0", None),
     "list_resources": ("GET", "/resources", None),
     "add_resource": ("POST", "/resources", link("Another guide")),
     "read_resource": ("GET", "/resources/{resource}", None),

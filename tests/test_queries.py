@@ -39,6 +39,7 @@ STATEMENTS: dict[str, tuple[str, int]] = {
     "diff_revisions": ("/posts/{post}/diff?from=1&to=2", 4),
     "list_contributors": ("/posts/{post}/contributors", 3),
     "list_events": ("/events", 2),
+    "stream_events": ("/events/stream?seconds=0&after=WyJsb2ciLDAsMF0", 3),
     "list_resources": ("/resources", 2),
     "read_resource": ("/resources/{post}", 2),
     "list_questions": ("/questions", 2),

@@ -88,6 +88,7 @@ ACCESS: dict[str, Access] = {
     "diff_revisions": ANYONE,
     "list_contributors": ANYONE,
     "list_events": ANYONE,
+    "stream_events": ANYONE,
     "search": ANYONE,
     # resources
     "list_resources": ANYONE,

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
-from backend_hub import access, health
+from backend_hub import access, health, tracing
 from backend_hub.account import router as account
 from backend_hub.auth import router as auth
 from backend_hub.auth.browser_sessions import purge_expired_sessions
@@ -37,11 +37,13 @@ from backend_hub.http.plain_errors import PlainErrorMiddleware
 from backend_hub.http.rate_limits import RateLimitMiddleware
 from backend_hub.http.routing import PrefixRouter
 from backend_hub.http.security_headers import SecurityHeadersMiddleware
+from backend_hub.http.shutdown import before_shutdown
 from backend_hub.http.slow_senders import BodyDeadlineMiddleware
 from backend_hub.oauth import client_router as clients
 from backend_hub.oauth import router as oauth
 from backend_hub.oauth.grants import purge_expired_codes
 from backend_hub.posts import router as posts
+from backend_hub.posts.streams import Bell
 from backend_hub.questions import router as questions
 from backend_hub.resources import router as resources
 from backend_hub.search import router as search
@@ -102,21 +104,26 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     given: Database | None = getattr(app.state, "database", None)
     database = given or Database(settings, settings.database_url)
     app.state.database = database
+    if app.state.tracer_provider is not None:
+        tracing.watch(app.state.tracer_provider, database.engine)
     async with database.transaction() as session:
         keys = await load_key_ring(session, settings.secret_key.get_secret_value())
     app.state.tokens = TokenService(keys, settings.issuer)
     if settings.metrics_token.get_secret_value():
         watch_pool(database)
-    purge = asyncio.create_task(_purge_expired(database))
+    app.state.bell = Bell(database)
+    work = [asyncio.create_task(job) for job in (_purge_expired(database), app.state.bell.watch())]
     try:
-        yield
+        with before_shutdown(app.state.bell.close):
+            yield
     finally:
-        purge.cancel()
-        with suppress(asyncio.CancelledError):
-            await purge
+        for task in work:
+            task.cancel()
+        await asyncio.gather(*work, return_exceptions=True)
         if given is None:  # whoever handed one over closes it
             await database.dispose()
         leave()
+        await tracing.leave(app.state.tracer_provider)
 
 
 def _layers(settings: Settings) -> list[Middleware]:
@@ -155,7 +162,14 @@ def _layers(settings: Settings) -> list[Middleware]:
 def create_app(settings: Settings | None = None, database: Database | None = None) -> FastAPI:
     """The whole service; a database handed over is used instead of one made from the settings."""
     settings = settings or get_settings()
+    provider = tracing.make_provider(settings)
     app = FastAPI(
+        telemetry={
+            "tracing": provider is not None,
+            "tracer_provider": provider,
+            "metrics": False,  # http/metrics.py
+            "logs": False,  # logs.py
+        },
         title=settings.name,
         version=version("backend-hub"),
         docs_url=None,
@@ -167,6 +181,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     )
     app.state.settings = settings
     app.state.token_owners = TokenOwners()
+    app.state.tracer_provider = provider
     if database is not None:
         app.state.database = database
     problems.install(app)

@@ -358,14 +358,16 @@ def settings() -> None:
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    url: Annotated[str, typer.Option(help="Of a process that runs: its signals too.")] = "",
+) -> None:
     """Examine settings, database, migrations and keys: what is wrong, and how to mend it.
 
-    Example: [bold]backend-hub doctor[/bold]
+    Example: [bold]backend-hub doctor --url http://127.0.0.1:8000[/bold]
     """
     settings = prepared()
-    with running_database(settings) as url:
-        findings = asyncio.run(examine(settings, url))
+    with running_database(settings) as database_url:
+        findings = asyncio.run(examine(settings, database_url, url))
     table = Table("", "Part", "Finding", "How to mend it", box=None)
     for finding in findings:
         table.add_row("[green]ok[/green]" if finding.fine else "[red]wrong[/red]", *finding[1:])

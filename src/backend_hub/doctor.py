@@ -1,7 +1,5 @@
 """What is wrong with an installation, and how to mend it."""
 
-from typing import NamedTuple
-
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import text
@@ -12,20 +10,14 @@ from backend_hub.auth.keys import load_key_ring
 from backend_hub.db import AsyncSession, Database
 from backend_hub.errors import ConfigurationError
 from backend_hub.settings import Settings, without_password
+from backend_hub.signals import Finding, examine_running
 
 OLDEST, NEWEST = 15, 18
 """Major versions of PostgreSQL that the hub is tested on."""
 
 
-class Finding(NamedTuple):
-    fine: bool
-    part: str
-    text: str
-    remedy: str = ""
-
-
-async def examine(settings: Settings, url: str) -> list[Finding]:
-    """Every part in the order in which one depends on the other."""
+async def examine(settings: Settings, url: str, running: str) -> list[Finding]:
+    """Every part in the order in which one depends on the other; `running` is a hub's address."""
     findings = [_settings(settings), await _redis(settings)]
     database = Database(settings, url)
     try:
@@ -41,7 +33,7 @@ async def examine(settings: Settings, url: str) -> list[Finding]:
         findings.append(Finding(False, "database", f"{without_password(url)}: {reason}", remedy))
     finally:
         await database.dispose()
-    return findings
+    return findings + (await examine_running(settings, running) if running else [])
 
 
 def _settings(settings: Settings) -> Finding:

@@ -197,6 +197,11 @@ class Settings(BaseSettings):
         description="At least 16 characters: `GET /metrics` answers Prometheus who sends them as "
         "a bearer token. Empty: 404.",
     )
+    otlp_endpoint: str = Field(
+        "",
+        description="OpenTelemetry collector, such as `http://127.0.0.1:4318`: traces are sent "
+        "there. Needs the extra `telemetry`.",
+    )
     request_header_timeout: float = Field(
         10, gt=0, le=120, description="Seconds for a request's header to arrive."
     )

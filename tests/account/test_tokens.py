@@ -8,7 +8,14 @@ import pytest
 from sqlalchemy import text, update
 
 from backend_hub.auth.models import PersonalToken
-from backend_hub.auth.personal_tokens import MOST, TokenOwners, new_token, well_formed
+from backend_hub.auth.personal_tokens import (
+    MOST,
+    TokenOwners,
+    find_token_actor,
+    new_token,
+    renew_any_actor,
+    well_formed,
+)
 from backend_hub.db import metadata, new_id, utcnow
 from backend_hub.users.models import Role
 from tests.account.people import FORM, age_sign_ins, at_browser, make_token
@@ -230,3 +237,16 @@ async def test_56_an_older_sign_in_makes_no_token_on_the_page(hub: Hub) -> None:
     assert sent.headers["Location"].startswith("/sign-in?")
     await browser.sign_in("ann")
     assert (await submit(browser)).status_code == 200
+
+
+async def test_43_a_token_follows_the_stream_of_events_until_it_is_revoked(hub: Hub) -> None:
+    ann = await hub.person("ann")
+    made, program = await make_token(ann)
+    database, row = hub.database, made["id"]
+    actor = await find_token_actor(database, made["token"])
+    assert actor is not None
+    assert str(actor.token_id) == row
+    assert (await program.get("/events/stream", params={"seconds": 0})).status_code == 200
+    assert await renew_any_actor(database, actor) == actor
+    await ann.delete(f"/users/me/tokens/{row}")
+    assert await renew_any_actor(database, actor) is None

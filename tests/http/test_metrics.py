@@ -1,11 +1,14 @@
 """What Prometheus reads, and who may read it."""
 
+import json
 import re
 import time
+from pathlib import Path
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from prometheus_client import REGISTRY
 
 from backend_hub.app import create_app, lifespan
 from backend_hub.errors import ConfigurationError
@@ -85,3 +88,13 @@ def test_two_workers_answer_for_each_other(program: Program) -> None:
     labels = '{method="GET",route="/health/live",status="200"}'
     assert {value(page, f"hub_requests_total{labels}") for page in pages} == {30}
     assert value(pages[0], "hub_pool_size") == 20, "two workers, ten connections each"
+
+
+def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
+    dashboard = json.loads((Path(__file__).parents[2] / "deploy/grafana.json").read_text())
+    asked = " ".join(t["expr"] for panel in dashboard["panels"] for t in panel["targets"])
+    names = set(re.findall(r"hub_\w+", asked))
+    suffixes = ("", "_total", "_bucket", "_sum", "_count")
+    served = {m.name + end for m in REGISTRY.collect() for end in suffixes}
+    assert names
+    assert names <= served

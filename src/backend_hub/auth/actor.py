@@ -16,6 +16,8 @@ class Actor:
     scopes: frozenset[str]
     family_id: UUID | None = None
     """The sign-in that the token came from."""
+    token_id: UUID | None = None
+    """The personal access token, if it is one."""
 
     def may(self, scope: str) -> bool:
         return scope in self.scopes

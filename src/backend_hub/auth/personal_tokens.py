@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, func, update
+from sqlalchemy import Uuid, bindparam, delete, func, update
 from sqlmodel import col, select
 
 from backend_hub.auth.actor import Actor
@@ -22,12 +22,12 @@ from backend_hub.auth.models import PersonalToken, TokenFamily
 from backend_hub.auth.schemas import PersonalTokenCreate
 from backend_hub.auth.scopes import APP_SCOPES, SCOPES_OF_ROLE
 from backend_hub.auth.security_log import note
-from backend_hub.auth.service import hash_token
+from backend_hub.auth.service import hash_token, renew_actor
 from backend_hub.db import AsyncSession, Database, UTCDateTime, utcnow
 from backend_hub.errors import Conflict, Forbidden, NotFound, Unauthorized
 from backend_hub.events.service import record
 from backend_hub.http.callers import Caller
-from backend_hub.statements import Prepared, prepare, text_parameter
+from backend_hub.statements import Prepared, Reader, Row, prepare, text_parameter
 from backend_hub.users.models import Role, User
 
 PREFIX = "hub_pat_"
@@ -156,8 +156,7 @@ async def purge_expired_tokens(session: AsyncSession) -> None:
     await session.execute(delete(PersonalToken).where(old))
 
 
-@cache
-def _owner() -> Prepared:
+def _owner(condition: Any) -> Prepared:
     """Whose token it is, unless it expired or the account is disabled."""
     statement: Any = (
         select(  # type: ignore[call-overload]
@@ -170,7 +169,7 @@ def _owner() -> Prepared:
         )
         .join(PersonalToken, col(PersonalToken.user_id) == User.id)
         .where(
-            PersonalToken.token_hash == text_parameter("token_hash"),
+            condition,
             PersonalToken.expires_at > bindparam("now", type_=UTCDateTime),
             col(User.disabled_at).is_(None),
         )
@@ -178,20 +177,44 @@ def _owner() -> Prepared:
     return prepare(statement)
 
 
+@cache
+def _owner_by_hash() -> Prepared:
+    return _owner(col(PersonalToken.token_hash) == text_parameter("token_hash"))
+
+
+@cache
+def _owner_by_id() -> Prepared:
+    return _owner(col(PersonalToken.id) == bindparam("token_id", type_=Uuid()))
+
+
+def _actor(row: Row) -> Actor:
+    """No more than the role holds now."""
+    role = Role(row["role"])
+    scopes = frozenset(row["scope"].split()) & SCOPES_OF_ROLE[role] & frozenset(APP_SCOPES)
+    return Actor(row["id"], row["username"], role, scopes, token_id=row["token_id"])
+
+
 async def find_token_actor(database: Database, token: str) -> Actor | None:
-    """The person behind a token, asked anew for each request; it holds no more than its role."""
+    """The person behind a token, asked anew for each request."""
     if not well_formed(token):
         return None
     now = utcnow()
-    rows = await database.fetch(_owner(), {"token_hash": hash_token(token), "now": now})
+    values = {"token_hash": hash_token(token), "now": now}
+    rows = await database.fetch(_owner_by_hash(), values)
     if not rows:
         return None
     row = rows[0]
     if row["used_at"] is None or now - row["used_at"] > USED_EVERY:
         await _mark_used(database, row["token_id"], now)
-    role = Role(row["role"])
-    scopes = frozenset(row["scope"].split()) & SCOPES_OF_ROLE[role] & frozenset(APP_SCOPES)
-    return Actor(row["id"], row["username"], role, scopes)
+    return _actor(row)
+
+
+async def renew_any_actor(reader: Reader, actor: Actor) -> Actor | None:
+    """The same person some time later; None when the sign-in or the token ended."""
+    if actor.token_id is None:
+        return await renew_actor(reader, actor)
+    rows = await reader.fetch(_owner_by_id(), {"token_id": actor.token_id, "now": utcnow()})
+    return _actor(rows[0]) if rows else None
 
 
 async def _mark_used(database: Database, token_id: UUID, now: datetime) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -238,6 +238,16 @@ async def find_actor(reader: Reader, claims: Claims) -> Actor | None:
     if claims.client_id not in FIRST_PARTY_CLIENTS:
         scopes -= FIRST_PARTY_SCOPES  # whatever it was granted
     return Actor(row["id"], row["username"], role, scopes, claims.family_id)
+
+
+async def renew_actor(reader: Reader, actor: Actor) -> Actor | None:
+    """The same person some time later; None when the sign-in ended or the account is disabled."""
+    values = {"user_id": actor.id, "family_id": actor.family_id, "now": utcnow()}
+    rows = await reader.fetch(_sign_in(), values)
+    if not rows:
+        return None
+    role = Role(rows[0]["role"])
+    return replace(actor, role=role, scopes=actor.scopes & held_scopes(role))
 
 
 async def make_admin(session: AsyncSession, form: NewAccount) -> User:

@@ -87,6 +87,8 @@ SUCCESS = {
     "201": "Created; `Location` names it.",
     "204": "Done; there is nothing to show.",
 }
+STREAM = "text/event-stream"
+STREAM_EXAMPLE = "event: answer.accepted\nid: WyJsb2ciLDksOV0\ndata: {...}\n\n"
 METHODS = ("get", "put", "post", "patch", "delete")
 
 
@@ -178,12 +180,13 @@ def _complete(method: str, operation: dict[str, Any], *, open_to_all: bool) -> N
     responses = operation["responses"]
     responses.pop("422", None)
     names = {parameter["name"] for parameter in operation.get("parameters", [])}
+    streams = STREAM in responses.get("200", {}).get("content", {})
     for status, response in responses.items():
         if status.startswith("2"):
             _complete_success(status, response, names)
     for status in problem_statuses(method, operation):
         responses[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
-    if method == "get":
+    if method == "get" and not streams:
         responses["304"] = {
             "description": "You have it already (`If-None-Match`).",
             "headers": _header_refs("ETag"),
@@ -194,7 +197,11 @@ def _complete(method: str, operation: dict[str, Any], *, open_to_all: bool) -> N
 def _complete_success(status: str, response: dict[str, Any], parameters: set[str]) -> None:
     if response["description"] == "Successful Response":
         response["description"] = SUCCESS.get(status, response["description"])
-    more = ["ETag"] if "content" in response else []
+    if STREAM in response.get("content", {}):
+        # FastAPI describes the events as OpenAPI 3.2 does, in a document of 3.1.
+        schema = {"type": "string", "maxLength": 2**31 - 1, "pattern": TEXT}
+        response["content"][STREAM] = {"schema": schema, "example": STREAM_EXAMPLE}
+    more = ["ETag"] if "application/json" in response.get("content", {}) else []
     more += ["Location"] if status == "201" else []
     more += ["Link"] if "cursor" in parameters else []
     more += ["Idempotency-Replayed"] if "Idempotency-Key" in parameters else []

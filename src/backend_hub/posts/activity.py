@@ -30,6 +30,9 @@ from backend_hub.users.models import User
 
 LOG = Order("log", [col(Event.transaction_id), col(Event.id)], descending=False)
 
+BEGINNING = encode_cursor(LOG.name, [0, 0])
+"""The cursor before the first event."""
+
 # Events of a transaction that is still running, or began after one that is, wait: else one that
 # commits late would appear behind a reader's cursor and be missed.
 SETTLED: ColumnElement[bool] = literal_column(
@@ -57,6 +60,15 @@ async def list_events(
     session: AsyncSession, actor: Actor | None, type_prefix: str | None, page: PageParams
 ) -> EventPage:
     """Events after the cursor, the oldest first; from the beginning without one."""
+    found = await read_events(session, actor, type_prefix, page)
+    after = found[-1][0] if found else page.cursor or BEGINNING
+    return EventPage(items=[event for _, event in found], next_cursor=after)
+
+
+async def read_events(
+    session: AsyncSession, actor: Actor | None, type_prefix: str | None, page: PageParams
+) -> list[tuple[str, EventRead]]:
+    """The same, each with the cursor that goes on after it."""
     statement = (
         select(
             sql_cast(Event.id, String).label("id"),
@@ -79,11 +91,23 @@ async def list_events(
     if page.cursor is not None:
         statement = statement.where(tuple_(*LOG.columns) > _position(page.cursor))
     rows = (await session.execute(statement)).mappings().all()
-    after = page.cursor or encode_cursor(LOG.name, [0, 0])
-    if rows:
-        after = encode_cursor(LOG.name, [rows[-1]["transaction_id"], int(rows[-1]["id"])])
-    items = [EventRead.model_validate(_event(row)) for row in rows]
-    return EventPage(items=items, next_cursor=after)
+    return [
+        (
+            encode_cursor(LOG.name, [row["transaction_id"], int(row["id"])]),
+            EventRead.model_validate(_event(row)),
+        )
+        for row in rows
+    ]
+
+
+def read_cursor(after: str) -> list[int]:
+    """Transaction and number of the event that the reader saw last; raises Unprocessable."""
+    try:
+        return decode_cursor(after, LOG)
+    except Unprocessable:
+        raise Unprocessable(
+            "The cursor is not one of this list's", loc=("query", "after")
+        ) from None
 
 
 def _position(after: str) -> Any:
@@ -92,12 +116,7 @@ def _position(after: str) -> Any:
     In a restored hub (docs/decisions/0005-events.md) it is transaction 0, whatever its
     transaction was when the reader saw it.
     """
-    try:
-        transaction_id, event_id = decode_cursor(after, LOG)
-    except Unprocessable:
-        raise Unprocessable(
-            "The cursor is not one of this list's", loc=("query", "after")
-        ) from None
+    transaction_id, event_id = read_cursor(after)
     seen = literal(transaction_id, BigInteger)
     event = aliased(Event)
     elsewhere = select(col(event.id)).where(

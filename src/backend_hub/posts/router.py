@@ -1,9 +1,11 @@
 """What every kind of post shares, over HTTP."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Path, Query, Response
+from fastapi import Depends, Header, Path, Query, Request, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from backend_hub.auth.dependencies import Member, Once, SignedIn, Viewer
 from backend_hub.http.cursors import Page, PageParams
@@ -11,8 +13,8 @@ from backend_hub.http.etag import IfMatch, set_version
 from backend_hub.http.paging import Paging
 from backend_hub.http.routing import hub_router
 from backend_hub.http.schemas import Username
-from backend_hub.http.sessions import ReadSession, Session
-from backend_hub.posts import activity, queries, service
+from backend_hub.http.sessions import ReadSession, Session, get_database
+from backend_hub.posts import activity, queries, service, streams
 from backend_hub.posts import comments as remarks
 from backend_hub.posts.models import PostKind
 from backend_hub.posts.schemas import (
@@ -38,6 +40,23 @@ bookmarks = hub_router("/bookmarks", "posts")
 events = hub_router("/events", "events")
 
 Number = Annotated[RevisionNumber, Path(examples=[1])]
+AfterEvent = Annotated[
+    str | None,
+    Query(
+        max_length=1_000,
+        pattern=r"^[A-Za-z0-9_-]+$",
+        description="The `next_cursor` of the page before; absent: from the beginning.",
+    ),
+]
+EventType = Annotated[
+    str | None,
+    Query(
+        alias="type",
+        max_length=60,
+        pattern=r"^[a-z_.]+$",
+        description="Begins with: `answer.` or `answer.accepted`.",
+    ),
+]
 
 
 @router.get("/{post_id}", summary="Find a post of any kind")
@@ -186,23 +205,57 @@ async def list_events(
     session: ReadSession,
     actor: Viewer,
     limit: Annotated[int, Query(ge=1, le=100, description="Events a page.")] = 20,
-    after: Annotated[
-        str | None,
-        Query(
-            max_length=1_000,
-            pattern=r"^[A-Za-z0-9_-]+$",
-            description="The `next_cursor` of the page before; absent: from the beginning.",
-        ),
-    ] = None,
-    prefix: Annotated[
-        str | None,
-        Query(
-            alias="type",
-            max_length=60,
-            pattern=r"^[a-z_.]+$",
-            description="Begins with: `answer.` or `answer.accepted`.",
-        ),
-    ] = None,
+    after: AfterEvent = None,
+    prefix: EventType = None,
 ) -> EventPage:
     """The log of every change that you may see, the oldest first. Poll with `after`."""
     return await activity.list_events(session, actor, prefix, PageParams(limit, after))
+
+
+async def _start(
+    request: Request,
+    after: AfterEvent = None,
+    last_event_id: Annotated[
+        str | None,
+        Header(
+            alias="Last-Event-ID",
+            max_length=1_000,
+            description="Sent by browsers that come back: go on after it.",
+            examples=[activity.BEGINNING],
+        ),
+    ] = None,
+) -> str:
+    """Where a stream begins; raises Unprocessable before its first byte."""
+    if (known := last_event_id or after) is not None:
+        activity.read_cursor(known)
+        return known
+    return await streams.newest_position(get_database(request))
+
+
+@events.get("/stream", summary="Stream what happens", response_class=EventSourceResponse)
+async def stream_events(
+    request: Request,
+    actor: Viewer,
+    start: Annotated[str, Depends(_start)],
+    prefix: EventType = None,
+    seconds: Annotated[
+        int,
+        Query(
+            ge=0,
+            le=300,
+            description="Then the stream ends; clients come back by themselves.",
+            examples=[0],
+        ),
+    ] = 300,
+) -> AsyncIterator[ServerSentEvent]:
+    """Every change that you may see, as server-sent events while they happen.
+
+    From now on, or after the `Last-Event-ID` or `after` that you have; with `seconds=0` what
+    there is, and no more. `event` is the type, `data` an `EventRead`. The stream ends when your
+    sign-in does.
+    """
+    yield ServerSentEvent(retry=2_000)
+    async for cursor, event in streams.follow(
+        request.app.state.bell, actor, prefix, start, seconds
+    ):
+        yield ServerSentEvent(event=event.type, id=cursor, raw_data=event.model_dump_json())

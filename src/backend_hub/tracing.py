@@ -1,0 +1,122 @@
+"""OpenTelemetry traces: one span a request (FastAPI's own), one a statement, one a call outside.
+
+Spans carry SQL without its values, and no query of a page: those hold codes and tokens. Which
+requests are sampled is OpenTelemetry's own to say (`OTEL_TRACES_SAMPLER`).
+"""
+
+import time
+from typing import Any
+
+import anyio.to_thread
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind, StatusCode, Tracer
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from backend_hub.errors import ConfigurationError
+from backend_hub.settings import Settings
+
+try:  # they come with the extra `telemetry`
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.instrumentation.httpx import (
+        HTTPX2ClientInstrumentor,
+        HTTPXClientInstrumentor,
+    )
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+except ImportError:
+    INSTALLED = False
+    SpanProcessor = object  # type: ignore[assignment,misc]
+else:
+    INSTALLED = True
+
+API = "/api/v1/"
+FLUSH_SECONDS = 5
+
+
+class _Discreet(SpanProcessor):
+    """Takes the query off spans of pages and of OAuth, where it holds codes and tokens."""
+
+    def on_start(self, span: "Span", parent_context: Any = None) -> None:
+        attributes = span.attributes or {}
+        path = str(attributes.get("url.path", API))
+        if "url.query" in attributes and not path.startswith(API):
+            span.set_attribute("url.query", "REDACTED")
+
+
+def make_provider(settings: Settings) -> "TracerProvider | None":
+    """Where spans go, or None without an endpoint; raises ConfigurationError without the extra."""
+    if not settings.otlp_endpoint:
+        return None
+    if not INSTALLED:
+        raise ConfigurationError(
+            "HUB_OTLP_ENDPOINT is set: pip install 'backend-hub[telemetry]', or unset it"
+        )
+    provider = TracerProvider(resource=Resource.create({"service.name": "backend-hub"}))
+    endpoint = f"{settings.otlp_endpoint.rstrip('/')}/v1/traces"
+    provider.add_span_processor(_Discreet())
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
+    return provider
+
+
+def watch(provider: "TracerProvider", engine: AsyncEngine) -> None:
+    """A span for each statement of this pool, and for each call of an HTTP client."""
+    _watch_statements(provider.get_tracer("backend_hub.sql"), engine)
+    for instrumentor in (HTTPXClientInstrumentor(), HTTPX2ClientInstrumentor()):
+        if not instrumentor.is_instrumented_by_opentelemetry:
+            instrumentor.instrument(tracer_provider=provider)
+
+
+async def leave(provider: "TracerProvider | None") -> None:
+    """Send what is left; a collector that is away does not hold up the end."""
+    if provider is not None:
+        with anyio.move_on_after(FLUSH_SECONDS):
+            await anyio.to_thread.run_sync(provider.shutdown, abandon_on_cancel=True)
+
+
+def _watch_statements(tracer: Tracer, engine: AsyncEngine) -> None:
+    """Sessions tell of theirs by SQLAlchemy's events, prepared reads by asyncpg's own logger."""
+
+    def write(sql: str, seconds: float, error: BaseException | None) -> None:
+        now = time.time_ns()
+        span = tracer.start_span(
+            sql.split(None, 1)[0].rstrip(";").upper() or "SQL",
+            kind=SpanKind.CLIENT,
+            start_time=now - int(seconds * 1e9),
+            attributes={"db.system.name": "postgresql", "db.query.text": sql},
+        )
+        if error is not None:
+            span.set_status(StatusCode.ERROR, type(error).__name__)
+        span.end(now)
+
+    def began(
+        _connection: Any, _cursor: Any, _sql: str, _values: Any, context: Any, *_: Any
+    ) -> None:
+        context.began = time.perf_counter()
+
+    def ended(
+        _connection: Any, _cursor: Any, sql: str, _values: Any, context: Any, *_: Any
+    ) -> None:
+        write(sql, time.perf_counter() - context.began, None)
+
+    def failed(context: Any) -> None:
+        execution = context.execution_context
+        if context.statement and (since := getattr(execution, "began", None)):
+            write(context.statement, time.perf_counter() - since, context.original_exception)
+
+    def connected(connection: Any, _record: Any) -> None:
+        connection.driver_connection.add_query_logger(
+            lambda query: write(query.query, query.elapsed, query.exception)
+        )
+
+    event.listen(engine.sync_engine, "before_cursor_execute", began)
+    event.listen(engine.sync_engine, "after_cursor_execute", ended)
+    event.listen(engine.sync_engine, "handle_error", failed)
+    event.listen(engine.sync_engine, "connect", connected)
+
+
+def trace_id() -> str | None:
+    """Of the span that this code runs in, as W3C Trace Context writes it; None without one."""
+    context = trace.get_current_span().get_span_context()
+    return f"{context.trace_id:032x}" if context.is_valid else None
