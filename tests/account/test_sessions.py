@@ -6,8 +6,9 @@ import pytest
 
 from backend_hub.account.devices import device_words
 from backend_hub.auth.scopes import APP_SCOPES, FIRST_PARTY_SCOPES, SCOPES
+from backend_hub.auth.tokens import SWAGGER_CLIENT
 from backend_hub.users.models import Role
-from tests.account.people import age_sign_ins, at_browser
+from tests.account.people import FORM, age_sign_ins, at_browser
 from tests.hub import Hub, Person
 from tests.oauth.apps import CALLBACK, bearer, register, scene, works
 
@@ -162,6 +163,17 @@ async def test_56_an_apps_token_touches_no_account_whatever_it_says_of_itself(hu
         by_app = Person(hub.client, headers=bearer(token))
         assert (await by_app.get("/users/me/sessions")).status_code == status
         assert (await by_app.get("/oauth/clients")).status_code == status
+
+
+async def test_56_swagger_ui_is_the_hubs_own_but_its_sign_in_is_not_a_fresh_one(hub: Hub) -> None:
+    app, browser, ann = await scene(hub)
+    app.id, app.redirect_uri = SWAGGER_CLIENT, "http://testserver/docs/oauth2-redirect"
+    tokens = await app.tokens(browser, scope="account:write")
+    swagger = Person(hub.client, headers=bearer(tokens["access_token"]))
+    (mine, *_) = (await swagger.read("/users/me/sessions"))["items"]
+    assert (mine["client_name"], mine["current"]) == ("Swagger UI", True)
+    assert (await swagger.post("/users/me/tokens", FORM)).status_code == 401
+    assert (await ann.post("/users/me/tokens", FORM)).status_code == 201
 
 
 async def test_an_admin_sees_nobody_elses_sign_ins(hub: Hub) -> None:

@@ -14,6 +14,8 @@ class ZipResponse(StreamingResponse):
 
     media_type = "application/zip"
 
-    def __init__(self, file: IO[bytes], name: str) -> None:
+    def __init__(self, file: IO[bytes], name: str, status_code: int = 200) -> None:
         disposition = {"Content-Disposition": f'attachment; filename="{name}"'}
-        super().__init__(chunks_of(file), headers=disposition | {"Cache-Control": "no-store"})
+        super().__init__(
+            chunks_of(file), status_code, headers=disposition | {"Cache-Control": "no-store"}
+        )

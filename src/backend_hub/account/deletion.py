@@ -8,7 +8,7 @@ import secrets
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, delete, exists, func, literal, or_, select, update
+from sqlalchemy import Text, and_, delete, exists, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import aliased
 from sqlmodel import col
@@ -65,7 +65,10 @@ async def _forget(session: AsyncSession, user: User) -> None:
     private = col(Event.actor_id) == user.id, col(Event.audience) == "actor"
     await session.execute(update(Event).where(*private).values(data={}))
     data: Any = col(Event.data)
-    naming = func.lower(data["user"].astext) == user.username.lower()
+    naming = and_(
+        col(Event.type).startswith("topic.maintainer_"),
+        func.lower(data["user"].astext) == user.username.lower(),
+    )
     nameless = data.op("-", return_type=JSONB())(literal("user", Text))
     await session.execute(update(Event).where(naming).values(data=nameless))
     user.username = f"{DELETED_PREFIX}{secrets.token_hex(6)}"

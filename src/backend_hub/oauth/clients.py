@@ -17,6 +17,7 @@ from backend_hub.settings import LOOPBACK, Settings
 SWAGGER_REDIRECT = "/docs/oauth2-redirect"
 ALL_SCOPES = SCOPES | OPENID_SCOPES
 """With those of the hub's own clients."""
+SWAGGER_SCOPE = " ".join(ALL_SCOPES)
 GRANTABLE_SCOPES = APP_SCOPES | OPENID_SCOPES
 """What any app may register and ask for."""
 CONFIDENTIAL = frozenset({ClientType.web, ClientType.machine})
@@ -75,7 +76,7 @@ async def find_client(
     row = await session.get(OAuthClient, client_id)
     if client_id == SWAGGER_CLIENT:
         uris = swagger_redirects(settings)
-        if row is None or row.redirect_uris != uris:
+        if row is None or row.redirect_uris != uris or row.scope != SWAGGER_SCOPE:
             row = await _keep_swagger_client(session, uris)
     return KnownClient(row) if row else None
 
@@ -95,7 +96,7 @@ async def _keep_swagger_client(session: AsyncSession, uris: list[str]) -> OAuthC
         "name": "Swagger UI",
         "type": ClientType.spa,
         "redirect_uris": uris,
-        "scope": " ".join(ALL_SCOPES),
+        "scope": SWAGGER_SCOPE,
         "verified": True,
         "version": 1,
     }
