@@ -9,7 +9,6 @@ from typing import Any
 
 import structlog
 from fastapi import APIRouter, Depends, FastAPI
-from fastapi.middleware.cors import CORSMiddleware
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
@@ -21,13 +20,16 @@ from backend_hub.auth.browser_sessions import purge_expired_sessions
 from backend_hub.auth.dependencies import account_of, optional_actor
 from backend_hub.auth.keys import load_key_ring
 from backend_hub.auth.personal_tokens import TokenOwners, purge_expired_tokens
+from backend_hub.auth.proofs import purge_used_proofs
 from backend_hub.auth.security_log import purge_old_events
+from backend_hub.auth.service import purge_expired_families
 from backend_hub.auth.tokens import TokenService
 from backend_hub.contributions import router as contributions
-from backend_hub.db import Database
+from backend_hub.db import AsyncSession, Database
 from backend_hub.http import idempotency, problems
 from backend_hub.http.compression import CompressionMiddleware
 from backend_hub.http.context import RequestContextMiddleware
+from backend_hub.http.cors import CorsMiddleware, Origins
 from backend_hub.http.etag import ETagMiddleware
 from backend_hub.http.head import HeadMiddleware
 from backend_hub.http.hosts import HostMiddleware
@@ -40,8 +42,13 @@ from backend_hub.http.security_headers import SecurityHeadersMiddleware
 from backend_hub.http.shutdown import before_shutdown
 from backend_hub.http.slow_senders import BodyDeadlineMiddleware
 from backend_hub.oauth import client_router as clients
+from backend_hub.oauth import registration_router as registration
 from backend_hub.oauth import router as oauth
+from backend_hub.oauth.devices import purge_expired_devices
 from backend_hub.oauth.grants import purge_expired_codes
+from backend_hub.oauth.queries import registered_origins
+from backend_hub.oauth.registration import purge_unused_registrations
+from backend_hub.oauth.requests import purge_expired_requests
 from backend_hub.posts import router as posts
 from backend_hub.posts.streams import Bell
 from backend_hub.questions import router as questions
@@ -55,10 +62,10 @@ from backend_hub.users import router as users
 log = structlog.get_logger(__name__)
 
 PURGE_INTERVAL = 3_600
-"""Seconds between two purges of expired idempotency keys."""
+"""Seconds between two purges of what has expired."""
 EXPOSED_HEADERS = (
     *("ETag", "Link", "Location", "Retry-After", "X-Request-ID", "Idempotency-Replayed"),
-    *("RateLimit", "RateLimit-Policy"),
+    *("RateLimit", "RateLimit-Policy", "WWW-Authenticate"),
     *("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
 )
 
@@ -84,16 +91,26 @@ ROUTERS: tuple[APIRouter, ...] = (
 )
 
 
+async def purge(session: AsyncSession) -> None:
+    """Delete what has expired."""
+    await idempotency.purge_expired(session)
+    await purge_expired_sessions(session)
+    await purge_expired_codes(session)
+    await purge_expired_requests(session)
+    await purge_expired_devices(session)
+    await purge_expired_families(session)
+    await purge_used_proofs(session)
+    await purge_unused_registrations(session)
+    await purge_expired_tokens(session)
+    await purge_old_events(session)
+
+
 async def _purge_expired(database: Database) -> None:
     while True:
         await asyncio.sleep(PURGE_INTERVAL)
         try:
             async with database.transaction() as session:
-                await idempotency.purge_expired(session)
-                await purge_expired_sessions(session)
-                await purge_expired_codes(session)
-                await purge_expired_tokens(session)
-                await purge_old_events(session)
+                await purge(session)
         except (SQLAlchemyError, OSError):
             log.warning("what has expired was not purged; will try again")
 
@@ -126,7 +143,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await tracing.leave(app.state.tracer_provider)
 
 
-def _layers(settings: Settings) -> list[Middleware]:
+def _layers(settings: Settings, origins: Origins) -> list[Middleware]:
     """From the outside in.
 
     Problems are answered twice: inside the rate limits, so that a 500 and a 503 tell of them and
@@ -139,14 +156,7 @@ def _layers(settings: Settings) -> list[Middleware]:
         Middleware(SecurityHeadersMiddleware, https=settings.issuer.startswith("https://")),
         Middleware(PlainErrorMiddleware),
         Middleware(problems.ProblemMiddleware),
-        Middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=["*"],
-            allow_headers=["*"],
-            expose_headers=EXPOSED_HEADERS,
-            max_age=600,
-        ),
+        Middleware(CorsMiddleware, origins=origins, expose=EXPOSED_HEADERS),
         Middleware(RateLimitMiddleware, settings=settings, identify=account_of),
         Middleware(problems.ProblemMiddleware),
         Middleware(HostMiddleware, allowed=settings.hosts),
@@ -154,7 +164,7 @@ def _layers(settings: Settings) -> list[Middleware]:
         Middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes),
         Middleware(HeadMiddleware),
         Middleware(CompressionMiddleware),
-        Middleware(ETagMiddleware),
+        Middleware(ETagMiddleware, cookies=settings.api_cookies),
         Middleware(BodyDeadlineMiddleware, seconds=settings.request_body_timeout),
     ]
 
@@ -162,6 +172,7 @@ def _layers(settings: Settings) -> list[Middleware]:
 def create_app(settings: Settings | None = None, database: Database | None = None) -> FastAPI:
     """The whole service; a database handed over is used instead of one made from the settings."""
     settings = settings or get_settings()
+    origins = Origins(settings.cors_origins, registered_origins)
     provider = tracing.make_provider(settings)
     app = FastAPI(
         telemetry={
@@ -175,12 +186,13 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        middleware=_layers(settings),
+        middleware=_layers(settings, origins),
         generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,
     )
     app.state.settings = settings
     app.state.token_owners = TokenOwners()
+    app.state.origins = origins
     app.state.tracer_provider = provider
     if database is not None:
         app.state.database = database
@@ -194,6 +206,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.include_router(health.router)
     app.include_router(auth.well_known)
     app.include_router(oauth.router)
+    app.include_router(registration.router)
     site.install(app)
     access.check(app)
     app.openapi = lambda: _openapi(app, settings)  # type: ignore[method-assign]

@@ -32,6 +32,10 @@ class HubError(Exception):
         self.extra = extra
 
 
+class BadRequest(HubError):
+    status, code, title = 400, "bad_request", "The request cannot be read"
+
+
 class Unauthorized(HubError):
     status, code, title = 401, "unauthorized", "Sign in first"
 

@@ -146,7 +146,8 @@ class Settings(BaseSettings):
 
     cors_origins: Annotated[list[Annotated[str, AfterValidator(_origin)]], NoDecode] = Field(
         default_factory=list,
-        description="Comma-separated origins of browser apps that may call the API.",
+        description="Comma-separated origins of browser apps that may call the API, beside those "
+        "of registered apps.",
     )
     allowed_hosts: Annotated[list[str], NoDecode] = Field(
         default_factory=list,
@@ -172,6 +173,16 @@ class Settings(BaseSettings):
     )
     password_sign_in: bool = Field(
         True, description="Whether `POST /api/v1/auth/token` is open (first-party use only)."
+    )
+    api_cookies: bool = Field(
+        False,
+        description="Whether the API takes the session cookie of the hub's pages, from pages of "
+        "the hub's own origin only (docs/spa.md).",
+    )
+    dynamic_registration: bool = Field(
+        False,
+        description="Whether apps may register themselves at `/oauth/register` (RFC 7591). They "
+        "are never verified: people are asked for consent each time.",
     )
     registration_open: bool = Field(True, description="Whether anyone may make an account.")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from tests.conftest import SECRET, make_database
 from tests.hub import Hub
 
 ROOT = Path(__file__).parents[2]
+PEERS = Path(__file__).parent / "peers"
 START_WITHIN = 60
 """Seconds."""
 
@@ -79,3 +81,22 @@ async def served_hub(
     async with httpx.AsyncClient(base_url=served_base, timeout=30) as client:
         yield Hub(client, database)
     await database.dispose()
+
+
+@pytest.fixture(scope="session")
+def peers(worker_name: str) -> Path:
+    """The folder with the npm clients, installed from the lock file."""
+    folder = (
+        ROOT / ".cache" / ("oauth-peers" if worker_name == "main" else f"oauth-peers-{worker_name}")
+    )
+    lock = (PEERS / "package-lock.json").read_bytes()
+    marker = folder / "installed.lock"
+    if not marker.is_file() or marker.read_bytes() != lock:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in ("package.json", "package-lock.json"):
+            shutil.copy(PEERS / file, folder / file)
+        npm = shutil.which("npm") or pytest.fail("the peers come from npm: install Node.js")
+        install = [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+        subprocess.run(install, cwd=folder, check=True, capture_output=True)
+        marker.write_bytes(lock)
+    return folder

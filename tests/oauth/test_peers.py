@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,18 @@ import httpx
 import pytest
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
+from authlib.oauth2.rfc8628 import DEVICE_CODE_GRANT_TYPE
 from authlib.oidc.discovery import OpenIDProviderMetadata
 from requests_oauthlib import OAuth2Session
 
 from tests.hub import PASSWORD, Hub
 from tests.oauth.apps import CALLBACK, allow, register, scene
 from tests.oauth.browsing import Surfer
+from tests.oauth.test_devices import ask, decide
+from tests.oauth.test_pushed_requests import pushed
 
 HERE = Path(__file__).parent / "peers"
-CACHE = Path(__file__).parents[2] / ".cache"
+GOODBYE = "https://app.example/bye"
 
 
 async def test_the_metadata_is_what_the_standards_say(hub: Hub) -> None:
@@ -74,6 +76,33 @@ async def test_authlibs_client(hub: Hub, client_type: str) -> None:
         assert (await client.get(metadata["userinfo_endpoint"])).status_code == 401
 
 
+async def test_authlibs_client_on_a_device_and_with_a_pushed_request(hub: Hub) -> None:
+    """It redeems the codes of both; the first step of either is not its own."""
+    app, browser, _ = await scene(hub, type="native")
+    metadata = (await hub.client.get("/.well-known/openid-configuration")).json()
+    options: dict[str, Any] = {"token_endpoint_auth_method": "none"}
+    transport = hub.client._transport
+    async with AsyncOAuth2Client(
+        app.id, redirect_uri=CALLBACK, transport=transport, **options
+    ) as client:
+        asked = (await ask(app, scope="openid profile")).json()
+        await decide(browser, asked["user_code"])
+        await client.fetch_token(
+            metadata["token_endpoint"],
+            grant_type=DEVICE_CODE_GRANT_TYPE,
+            device_code=asked["device_code"],
+        )
+        told = await client.get(metadata["userinfo_endpoint"])
+        assert told.json()["preferred_username"] == "ann"
+        answer = await allow(browser, await pushed(app))
+        token = await client.fetch_token(
+            metadata["token_endpoint"],
+            authorization_response=answer.headers["Location"],
+            code_verifier=app.verifier,
+        )
+        assert token["scope"] == "openid posts:write"
+
+
 async def test_authlibs_machine(hub: Hub) -> None:
     olga = await hub.person("olga")
     app = await register(hub, olga, type="machine", redirect_uris=[], scopes=["posts:write"])
@@ -116,35 +145,34 @@ async def test_requests_oauthlib(
     client.close()
 
 
-@pytest.fixture(scope="session")
-def peers(worker_name: str) -> Path:
-    """The folder with the npm clients, installed from the lock file."""
-    folder = CACHE / ("oauth-peers" if worker_name == "main" else f"oauth-peers-{worker_name}")
-    lock = (HERE / "package-lock.json").read_bytes()
-    marker = folder / "installed.lock"
-    if not marker.is_file() or marker.read_bytes() != lock:
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in ("package.json", "package-lock.json"):
-            shutil.copy(HERE / file, folder / file)
-        npm = shutil.which("npm") or pytest.fail("the peers come from npm: install Node.js")
-        install = [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-        subprocess.run(install, cwd=folder, check=True, capture_output=True)
-        marker.write_bytes(lock)
-    return folder
+SCRIPTS = ["oauth4webapi", "openid-client", "oauth4webapi-dpop", "openid-client-dpop"]
 
 
-@pytest.mark.parametrize("script", ["oauth4webapi.mjs", "openid-client.mjs"])
-async def test_npm_clients(served_hub: Hub, peers: Path, script: str) -> None:
+@pytest.mark.parametrize("name", SCRIPTS)
+async def test_npm_clients(served_hub: Hub, peers: Path, name: str) -> None:
     """They discover, ask, redeem, check the ID token, read userinfo, refresh and revoke."""
+    await run_script(served_hub, peers, f"{name}.mjs")
+
+
+async def test_openid_client_pushes_runs_on_a_device_and_signs_out(
+    served_hub: Hub, peers: Path
+) -> None:
+    uris = {"redirect_uris": [CALLBACK], "post_logout_redirect_uris": [GOODBYE]}
+    await run_script(served_hub, peers, "flows.mjs", type="native", **uris)
+
+
+async def run_script(hub: Hub, peers: Path, script: str, **form: Any) -> None:
+    """Node.js runs it for an app of that form; it ends by printing who signed in."""
     for file in (script, "browser.mjs"):
         shutil.copy(HERE / file, peers / file)
     name = script.partition(".")[0]
-    app = await register(served_hub, await served_hub.person(f"owner-of-{name}"))
-    await served_hub.person(f"user-{name}")
+    app = await register(hub, await hub.person(f"owner-of-{name}"), **form)
+    await hub.person(f"user-{name}")
     environment = os.environ | {
-        "HUB": str(served_hub.client.base_url).rstrip("/"),
+        "HUB": str(hub.client.base_url).rstrip("/"),
         "CLIENT_ID": app.id,
         "CALLBACK": CALLBACK,
+        "GOODBYE": GOODBYE,
         "USERNAME": f"user-{name}",
         "PASSWORD": PASSWORD,
     }

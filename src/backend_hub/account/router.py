@@ -37,14 +37,14 @@ async def list_sessions(
     Like all that follows here: for the hub's own clients, never for apps.
     """
     settings = request.app.state.settings
-    return await queries.list_sessions(session, settings, actor.id, actor.family_id, page)
+    return await queries.list_sessions(session, settings, actor.id, actor.sign_in_id, page)
 
 
 @router.delete("/sessions", summary="End all other sign-ins", status_code=204)
 async def end_other_sessions(request: Request, actor: AccountOwner, session: Session) -> None:
     """Sign out everywhere but here. Personal access tokens stay."""
     caller = caller_of(request.scope)
-    await service.end_other_sessions(session, actor.id, actor.family_id, caller)
+    await service.end_other_sessions(session, actor.id, actor.sign_in_id, caller)
 
 
 @router.delete("/sessions/{session_id}", summary="End a sign-in", status_code=204)

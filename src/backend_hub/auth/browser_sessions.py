@@ -32,6 +32,12 @@ class SignedInBrowser:
     authenticated_at: datetime
 
 
+def cookie_name(settings: Settings) -> str:
+    """`__Host-` (RFC 6265bis 4.1.3.2) needs https, which a development hub does not have."""
+    secure = settings.issuer.startswith("https://")
+    return "__Host-hub_session" if secure else "hub_session"
+
+
 def new_session_token() -> str:
     return secrets.token_urlsafe(32)
 

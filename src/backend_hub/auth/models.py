@@ -36,11 +36,13 @@ class TokenFamily(SQLModel, table=True):
     )
     """None: signed in with the hub's own password form."""
     scope: str = Field(max_length=1_000)
+    dpop_jkt: str | None = Field(default=None, max_length=43)
+    """The key that whoever refreshes must prove to have (RFC 9449 section 5); None: no key."""
     address: str = Field(default="", max_length=45, sa_column_kwargs={"server_default": ""})
     user_agent: str = Field(default="", max_length=300, sa_column_kwargs={"server_default": ""})
     """From where, and with what, the password was sent; empty for a sign-in through an app."""
     created_at: datetime = created_at_field()
-    expires_at: datetime = Field(sa_type=UTCDateTime)
+    expires_at: datetime = Field(sa_type=UTCDateTime, index=True)
     revoked_at: datetime | None = timestamp_field()
 
 
@@ -88,6 +90,20 @@ class PersonalToken(SQLModel, table=True):
     created_at: datetime = created_at_field()
     expires_at: datetime = Field(sa_type=UTCDateTime)
     used_at: datetime | None = timestamp_field()
+
+
+class UsedProof(SQLModel, table=True):
+    """A DPoP proof that was accepted, so that no process accepts it again.
+
+    Unlogged: a row counts for seconds, and is not worth its place in the write-ahead log. A crash
+    forgets them.
+    """
+
+    __tablename__ = "dpop_proofs"
+    __table_args__ = {"prefixes": ["UNLOGGED"]}
+
+    proof_hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    expires_at: datetime = Field(sa_type=UTCDateTime, index=True)
 
 
 class SecurityEvent(SQLModel, table=True):

@@ -18,7 +18,7 @@ from sqlalchemy import Uuid, bindparam, delete, func, update
 from sqlmodel import col, select
 
 from backend_hub.auth.actor import Actor
-from backend_hub.auth.models import PersonalToken, TokenFamily
+from backend_hub.auth.models import BrowserSession, PersonalToken, TokenFamily
 from backend_hub.auth.schemas import PersonalTokenCreate
 from backend_hub.auth.scopes import APP_SCOPES, SCOPES_OF_ROLE
 from backend_hub.auth.security_log import note
@@ -86,13 +86,18 @@ def well_formed(token: str) -> bool:
 
 
 async def require_fresh(session: AsyncSession, actor: Actor) -> None:
-    """Raise SignInAgain unless the token came from the hub's password form a moment ago."""
-    fresh = select(TokenFamily.id).where(
+    """Raise SignInAgain unless the person signed in a moment ago: with the hub's password form, or
+    in the browser whose cookie came."""
+    browser = select(BrowserSession.id).where(
+        BrowserSession.id == actor.session_id,
+        col(BrowserSession.created_at) > utcnow() - FRESH,
+    )
+    family = select(TokenFamily.id).where(
         TokenFamily.id == actor.family_id,
         col(TokenFamily.client_id).is_(None),
         col(TokenFamily.created_at) > utcnow() - FRESH,
     )
-    if actor.family_id is None or (await session.exec(fresh)).first() is None:
+    if (await session.exec(browser if actor.session_id else family)).first() is None:
         raise SignInAgain
 
 

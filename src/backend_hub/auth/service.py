@@ -183,12 +183,15 @@ async def _within_grace(session: AsyncSession, settings: Settings, token: Refres
 
 
 async def sign_out(session: AsyncSession, actor: Actor) -> None:
-    """End the sign-in that this request's token came from: its tokens stop working at once.
+    """End the sign-in that this request's token or cookie came from: it stops working at once.
 
     Raises Forbidden for a personal access token: there is no sign-in behind it.
     """
-    if actor.family_id is None:
+    if actor.token_id is not None:
         raise Forbidden("A personal access token is revoked, not signed out")
+    if actor.session_id is not None:
+        mine = col(BrowserSession.id) == actor.session_id
+        await session.execute(delete(BrowserSession).where(mine))
     await session.execute(
         update(TokenFamily)
         .where(col(TokenFamily.id) == actor.family_id, col(TokenFamily.revoked_at).is_(None))
@@ -208,6 +211,12 @@ async def revoke_all(session: AsyncSession, user_id: UUID) -> None:
     )
 
 
+async def purge_expired_families(session: AsyncSession) -> None:
+    """Ended sign-ins stay until they would have expired, so that a stolen token is noticed."""
+    over = col(TokenFamily.expires_at) < utcnow() - timedelta(days=1)
+    await session.execute(delete(TokenFamily).where(over))
+
+
 @cache
 def _sign_in() -> Prepared:
     """Whose token it is, unless the sign-in ended or the account is disabled."""
@@ -219,6 +228,22 @@ def _sign_in() -> Prepared:
             TokenFamily.id == bindparam("family_id", type_=Uuid()),
             col(TokenFamily.revoked_at).is_(None),
             TokenFamily.expires_at > bindparam("now", type_=UTCDateTime),
+            col(User.disabled_at).is_(None),
+        )
+    )
+    return prepare(statement)
+
+
+@cache
+def _browser() -> Prepared:
+    """The same of a browser's session."""
+    statement: Any = (
+        select(User.id, User.username, User.role)
+        .join(BrowserSession, col(BrowserSession.user_id) == User.id)
+        .where(
+            User.id == bindparam("user_id", type_=Uuid()),
+            BrowserSession.id == bindparam("session_id", type_=Uuid()),
+            BrowserSession.expires_at > bindparam("now", type_=UTCDateTime),
             col(User.disabled_at).is_(None),
         )
     )
@@ -242,8 +267,9 @@ async def find_actor(reader: Reader, claims: Claims) -> Actor | None:
 
 async def renew_actor(reader: Reader, actor: Actor) -> Actor | None:
     """The same person some time later; None when the sign-in ended or the account is disabled."""
-    values = {"user_id": actor.id, "family_id": actor.family_id, "now": utcnow()}
-    rows = await reader.fetch(_sign_in(), values)
+    sign_in = {"family_id": actor.family_id, "session_id": actor.session_id}
+    statement = _browser() if actor.session_id else _sign_in()
+    rows = await reader.fetch(statement, {"user_id": actor.id, "now": utcnow(), **sign_in})
     if not rows:
         return None
     role = Role(rows[0]["role"])

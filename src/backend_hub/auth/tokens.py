@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from jose import jwt
+from jose.backends.base import Key
 from jose.exceptions import JOSEError
 from jose.utils import base64url_decode, base64url_encode
 
@@ -39,8 +40,9 @@ _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCI
 class InvalidToken(Unauthorized):
     code, title = "invalid_token", "The access token is not valid"
 
-    def __init__(self, detail: str | None = None) -> None:
-        super().__init__(detail, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+    def __init__(self, detail: str | None = None, scheme: str = "Bearer") -> None:
+        challenge = f'{scheme} error="invalid_token"'
+        super().__init__(detail, headers={"WWW-Authenticate": challenge})
 
 
 class UnknownKey(InvalidToken):
@@ -57,6 +59,17 @@ class Claims:
     client_id: str
     issued_at: int
     expires_at: int
+    jkt: str | None = None
+    """The key that whoever presents the token must prove to have (RFC 9449 section 6.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """What an ID token says to the hub that issued it: who, in which app, by which sign-in."""
+
+    subject: UUID
+    client_id: str
+    family_id: UUID
 
 
 class TokenService:
@@ -82,10 +95,11 @@ class TokenService:
         scopes: Iterable[str],
         seconds: int,
         client_id: str = FIRST_PARTY_CLIENT,
+        jkt: str | None = None,
     ) -> str:
-        """An access token (RFC 9068)."""
+        """An access token (RFC 9068), bound to a key if there is one."""
         now = int(time.time())
-        claims = {
+        claims: dict[str, Any] = {
             "iss": self.issuer,
             "aud": self.issuer,
             "sub": str(user_id),
@@ -96,6 +110,8 @@ class TokenService:
             "iat": now,
             "exp": now + seconds,
         }
+        if jkt is not None:
+            claims["cnf"] = {"jkt": jkt}
         return self._sign(claims, "at+jwt")
 
     def issue_id_token(
@@ -139,11 +155,34 @@ class TokenService:
             raise InvalidToken("The access token has expired")
         return claims
 
-    def _verify(self, token: str) -> Claims:
-        kid = _checked_header(token)
-        key = self.keys.verifying.get(kid)
+    def verify_hint(self, token: str) -> Hint:
+        """An `id_token_hint`: an ID token of this hub, which may have expired.
+
+        Raises InvalidToken.
+        """
+        if len(token) > MAX_TOKEN_LENGTH or not _COMPACT.fullmatch(token):
+            raise InvalidToken
+        options = {"verify_exp": False, "verify_aud": False, "require_sub": True}
+        try:
+            payload = jwt.decode(
+                token,
+                self._key_of(token, "JWT"),
+                algorithms=[ALGORITHM],
+                issuer=self.issuer,
+                options=options | {"require_iss": True, "verify_at_hash": False},
+            )
+            return Hint(UUID(payload["sub"]), str(payload["aud"]), UUID(payload["sid"]))
+        except (JOSEError, RecursionError, ValueError, TypeError, KeyError):
+            raise InvalidToken from None
+
+    def _key_of(self, token: str, kind: str) -> Key:
+        key = self.keys.verifying.get(_checked_header(token, kind))
         if key is None:
-            raise UnknownKey("The access token was signed with an unknown key")
+            raise UnknownKey("The token was signed with an unknown key")
+        return key
+
+    def _verify(self, token: str) -> Claims:
+        key = self._key_of(token, "at+jwt")
         try:
             payload = jwt.decode(
                 token,
@@ -166,7 +205,7 @@ class TokenService:
             raise InvalidToken from None
 
 
-def _checked_header(token: str) -> str:
+def _checked_header(token: str, kind: str) -> str:
     """The `kid`, once the header has exactly the form that we issue."""
     head = token.partition(".")[0]
     if len(head) > MAX_HEADER_LENGTH:
@@ -177,7 +216,7 @@ def _checked_header(token: str) -> str:
         raise InvalidToken from None
     if not isinstance(header, dict) or set(header) != {"alg", "kid", "typ"}:
         raise InvalidToken
-    if header["alg"] != ALGORITHM or header["typ"] != "at+jwt":
+    if header["alg"] != ALGORITHM or header["typ"] != kind:
         raise InvalidToken
     return str(header["kid"])
 
@@ -190,4 +229,5 @@ def _claims(payload: dict[str, Any]) -> Claims:
         client_id=str(payload["client_id"]),
         issued_at=int(payload["iat"]),
         expires_at=int(payload["exp"]),
+        jkt=str(payload["cnf"]["jkt"]) if "cnf" in payload else None,
     )

@@ -57,6 +57,17 @@ def body_tag(body: bytes) -> str:
     return hashlib.blake2b(body, digest_size=12).hexdigest()
 
 
+BY_COOKIE = "Authorization, Cookie, Sec-Fetch-Site, Origin"
+
+
+@dataclass(frozen=True, slots=True)
+class Caching:
+    """What an answer that says nothing itself tells caches."""
+
+    control: str = "no-cache"
+    vary: str = "Authorization"
+
+
 @dataclass(frozen=True, slots=True)
 class KnownTags:
     """What the client has, by its If-None-Match."""
@@ -86,10 +97,14 @@ def _known_tags(headers: Headers) -> KnownTags | None:
 
 
 class ETagMiddleware:
-    """Tags every 200 and 201 with a body, and answers 304 when the client has it already."""
+    """Tags every 200 and 201 with a body, and answers 304 when the client has it already.
 
-    def __init__(self, app: ASGIApp) -> None:
+    With `cookies` the API's answers depend on the session cookie too: no cache shares them.
+    """
+
+    def __init__(self, app: ASGIApp, *, cookies: bool = False) -> None:
         self.app = app
+        self.caching = Caching("private, no-cache", BY_COOKIE) if cookies else Caching()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -107,7 +122,7 @@ class ETagMiddleware:
             if start is not None:
                 head, start = start, None
                 if message["type"] == "http.response.body" and _taggable(head, message):
-                    message = _tagged(head, message, wanted, reading)
+                    message = _tagged(head, message, wanted, reading, self.caching)
                 await send(head)
             await send(message)
 
@@ -125,7 +140,9 @@ def _taggable(head: Message, body: Message) -> bool:
     )
 
 
-def _tagged(head: Message, body: Message, wanted: KnownTags | None, reading: bool) -> Message:
+def _tagged(
+    head: Message, body: Message, wanted: KnownTags | None, reading: bool, caching: Caching
+) -> Message:
     headers = MutableHeaders(raw=head["headers"])
     begun = headers.get("etag")
     if begun is None and not reading:
@@ -135,8 +152,8 @@ def _tagged(head: Message, body: Message, wanted: KnownTags | None, reading: boo
     etag = f'"{version}-{digest}"' if version and "-" not in version else begun or f'"{digest}"'
     headers["etag"] = etag
     if reading:
-        headers.setdefault("cache-control", "no-cache")
-        headers.add_vary_header("Authorization")
+        headers.setdefault("cache-control", caching.control)
+        headers.add_vary_header(caching.vary)
     if wanted is not None and (known := wanted.match(etag)):
         head["status"] = 304
         headers["etag"] = known

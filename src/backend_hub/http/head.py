@@ -27,6 +27,7 @@ class HeadMiddleware:
             return {"type": "http.disconnect"} if answered else await receive()
 
         scope["method"] = "GET"
+        scope.setdefault("state", {})["head"] = True
         try:
             await self.app(scope, listen, head_only)
         finally:

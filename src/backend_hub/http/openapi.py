@@ -63,7 +63,7 @@ HEADERS: dict[str, tuple[str, str]] = {
     "RateLimit": ("What is left of the limit, and for how long; none under /health.", TEXT),
     "RateLimit-Policy": ("The limit; none under /health.", TEXT),
     "Access-Control-Allow-Origin": (
-        "Your origin, when the hub's settings name it; otherwise absent.",
+        "Your origin, when the hub's settings or a registered app name it; otherwise absent.",
         r"^(\*|https?://[\x21-\x7e]{1,250})$",
     ),
     "ETag": ("Send it in If-Match to change, in If-None-Match to read again.", TEXT),

@@ -27,7 +27,12 @@ from backend_hub.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-SIGN_IN_PATHS = frozenset({"/api/v1/auth/token", "/api/v1/auth/register", "/sign-in", "/sign-up"})
+SIGN_IN_PATHS = frozenset(
+    {
+        *("/api/v1/auth/token", "/api/v1/auth/register", "/sign-in", "/sign-up"),
+        "/oauth/register",
+    }
+)
 UNLIMITED = ("/health/", "/static/", "/static-offline-docs/")
 
 

@@ -25,8 +25,10 @@ EXAMPLE = {
     "name": "Study planner",
     "type": "spa",
     "redirect_uris": ["https://planner.example.org/callback"],
+    "post_logout_redirect_uris": ["https://planner.example.org/bye"],
     "scopes": ["openid", "profile", "questions:write"],
     "homepage_url": "https://planner.example.org/",
+    "logo_url": "https://planner.example.org/logo.svg",
 }
 
 

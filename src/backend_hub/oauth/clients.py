@@ -4,6 +4,7 @@ import hmac
 from typing import Any
 
 from authlib.oauth2.rfc6749 import ClientMixin
+from authlib.oauth2.rfc8628 import DEVICE_CODE_GRANT_TYPE
 from sqlalchemy.dialects.postgresql import insert
 
 from backend_hub.auth.scopes import APP_SCOPES, OPENID_SCOPES, SCOPES
@@ -64,6 +65,9 @@ class KnownClient(ClientMixin):  # type: ignore[misc]
         return response_type == "code" and self.type is not ClientType.machine
 
     def check_grant_type(self, grant_type: str) -> bool:
+        """Only a native app can run on a device without a browser; a machine has no people."""
+        if grant_type == DEVICE_CODE_GRANT_TYPE:
+            return self.type is ClientType.native
         return (grant_type == "client_credentials") == (self.type is ClientType.machine)
 
 

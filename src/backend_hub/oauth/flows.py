@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from authlib.oauth2.rfc6749 import InvalidGrantError, InvalidRequestError, InvalidScopeError, grants
@@ -12,8 +13,6 @@ from sqlalchemy.util import await_only
 
 from backend_hub.auth.scopes import OPENID_SCOPES, held_scopes
 from backend_hub.auth.service import Grant, InvalidGrant, rotate_refresh_token
-from backend_hub.auth.tokens import TokenService
-from backend_hub.db import AsyncSession
 from backend_hub.oauth.clients import KnownClient
 from backend_hub.oauth.grants import (
     IssuedToken,
@@ -27,7 +26,6 @@ from backend_hub.oauth.grants import (
 )
 from backend_hub.oauth.models import AuthorizationCode
 from backend_hub.oauth.server import HubRequest, HubServer
-from backend_hub.settings import Settings
 from backend_hub.users.models import User
 
 CLIENT_AUTHENTICATION = ["none", "client_secret_basic", "client_secret_post"]
@@ -66,27 +64,28 @@ class CodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[misc]
                 scope=request.scope,
                 code_challenge=data["code_challenge"],
                 nonce=data.get("nonce"),
+                dpop_jkt=data.get("dpop_jkt"),
             )
         )
 
     def query_authorization_code(self, code: str, client: KnownClient) -> "_Code | None":
         found = await_only(take_code(self.server.session, code, client.id))
+        if found and found.dpop_jkt not in {None, self.server.jkt}:
+            raise InvalidGrantError("The code is bound to another key.")
         return _Code(found) if found else None
 
     def authenticate_user(self, code: "_Code") -> User | None:
-        return _enabled(await_only(self.server.session.get(User, code.row.user_id)))
+        return enabled(await_only(self.server.session.get(User, code.row.user_id)))
 
     def generate_token(self, user: User, scope: str, **_options: Any) -> dict[str, Any]:
         server, code = self.server, self.request.authorization_code.row
-        exchange = exchange_code(server.session, server.settings, user, self.client, code)
-        token = token_answer(server, self.client, await_only(exchange))
-        if "openid" in token["scope"].split():
-            claims = {"auth_time": int(code.authenticated_at.timestamp())}
-            nonce = {"nonce": code.nonce} if code.nonce is not None else {}
-            token["id_token"] = server.tokens.issue_id_token(
-                user.id, self.client.id, token["access_token"], claims | nonce, ID_TOKEN_LIVES
-            )
-        return token
+        exchange = exchange_code(
+            server.session, server.settings, user, self.client, code, server.jkt
+        )
+        grant = await_only(exchange)
+        token = token_answer(server, self.client, grant)
+        nonce = {"nonce": code.nonce} if code.nonce is not None else {}
+        return with_id_token(server, self.client, grant, token, code.authenticated_at, **nonce)
 
     def delete_authorization_code(self, code: "_Code") -> None:
         """Nothing: it was marked as used, and stays so that a second use is noticed."""
@@ -123,6 +122,8 @@ class RefreshGrant(grants.RefreshTokenGrant):  # type: ignore[misc]
 
     def issue_token(self, user: User, refresh_token: IssuedToken) -> dict[str, Any]:
         server = self.server
+        if refresh_token.jkt not in {None, server.jkt}:
+            raise InvalidGrantError("The refresh token is bound to another key.")
         presented = self.request.form["refresh_token"]
         rotation = rotate_refresh_token(server.session, server.settings, presented, self.client.id)
         grant = await_only(rotation)
@@ -144,7 +145,7 @@ class MachineGrant(grants.ClientCredentialsGrant):  # type: ignore[misc]
 
     def generate_token(self, scope: str | None = None, **_options: Any) -> dict[str, Any]:
         server, client = self.server, self.client
-        owner = _enabled(await_only(server.session.get(User, client.row.owner_id)))
+        owner = enabled(await_only(server.session.get(User, client.row.owner_id)))
         allowed = (client.get_allowed_scope(scope) or "").split()
         if owner is None:
             raise InvalidGrantError("The owner of this app is gone.")
@@ -202,8 +203,9 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc]
             "exp": token.expires_at,
         }
         if token.kind == "access_token":
-            described |= {"token_type": "Bearer", "aud": self.server.settings.issuer}
-        return described
+            kind = "DPoP" if token.jkt else "Bearer"
+            described |= {"token_type": kind, "aud": self.server.settings.issuer}
+        return described | ({"cnf": {"jkt": token.jkt}} if token.jkt else {})
 
 
 ID_TOKEN_LIVES = 600
@@ -216,24 +218,33 @@ def token_answer(
     """RFC 6749 section 5.1; `asked` narrows this access token, not the sign-in."""
     scopes = grant.scopes & frozenset(asked) if asked else grant.scopes
     seconds = server.settings.access_token_ttl
-    access_token = server.tokens.issue(grant.user_id, grant.family_id, scopes, seconds, client.id)
+    access_token = server.tokens.issue(
+        grant.user_id, grant.family_id, scopes, seconds, client.id, server.jkt
+    )
     token = {
         "access_token": access_token,
-        "token_type": "Bearer",
+        "token_type": "DPoP" if server.jkt else "Bearer",
         "expires_in": seconds,
         "scope": " ".join(sorted(scopes)),
     }
     return token | ({"refresh_token": grant.refresh_token} if grant.refresh_token else {})
 
 
-def make_server(session: AsyncSession, settings: Settings, tokens: TokenService) -> HubServer:
-    server = HubServer(session, settings, tokens)
-    server.register_grant(CodeGrant, [S256Only()])
-    server.register_grant(RefreshGrant)
-    server.register_grant(MachineGrant)
-    server.register_endpoint(Revocation)
-    server.register_endpoint(Introspection)
-    return server
+def with_id_token(
+    server: HubServer,
+    client: KnownClient,
+    grant: Grant,
+    token: dict[str, Any],
+    authenticated_at: datetime,
+    **claims: str,
+) -> dict[str, Any]:
+    """The answer, and who signed in if the app asked for it (`openid`)."""
+    if "openid" in grant.scopes:
+        told = {"auth_time": int(authenticated_at.timestamp()), "sid": str(grant.family_id)}
+        token["id_token"] = server.tokens.issue_id_token(
+            grant.user_id, client.id, token["access_token"], told | claims, ID_TOKEN_LIVES
+        )
+    return token
 
 
 async def _find_token(server: HubServer, token: str) -> IssuedToken | None:
@@ -247,5 +258,5 @@ def _require_token(request: HubRequest) -> None:
         raise InvalidRequestError("Send the token.")
 
 
-def _enabled(user: User | None) -> User | None:
+def enabled(user: User | None) -> User | None:
     return user if user is not None and user.disabled_at is None else None

@@ -16,7 +16,7 @@ from backend_hub.auth.service import Grant, hash_token, new_grant
 from backend_hub.auth.tokens import InvalidToken, TokenService
 from backend_hub.db import AsyncSession, utcnow
 from backend_hub.events.service import record
-from backend_hub.oauth.clients import KnownClient
+from backend_hub.oauth.clients import CONFIDENTIAL, KnownClient
 from backend_hub.oauth.models import AuthorizationCode, Consent
 from backend_hub.settings import Settings
 from backend_hub.users.models import User
@@ -34,6 +34,7 @@ class IssuedToken:
     scope: str
     issued_at: int
     expires_at: int
+    jkt: str | None
 
     def check_client(self, client: KnownClient) -> bool:
         return self.family.client_id == client.id
@@ -91,10 +92,21 @@ async def take_code(session: AsyncSession, code: str, client_id: str) -> Authori
 
 
 async def begin_family(
-    session: AsyncSession, user: User, client: KnownClient, scope: str, seconds: int
+    session: AsyncSession,
+    user: User,
+    client: KnownClient,
+    scope: str,
+    seconds: int,
+    jkt: str | None = None,
 ) -> TokenFamily:
-    expires_at = utcnow() + timedelta(seconds=seconds)
-    family = TokenFamily(user_id=user.id, client_id=client.id, scope=scope, expires_at=expires_at)
+    """A sign-in. `jkt` binds the refresh tokens of an app without a secret (RFC 9449 section 5)."""
+    family = TokenFamily(
+        user_id=user.id,
+        client_id=client.id,
+        scope=scope,
+        expires_at=utcnow() + timedelta(seconds=seconds),
+        dpop_jkt=None if client.type in CONFIDENTIAL else jkt,
+    )
     session.add(family)
     await session.flush()
     record(
@@ -114,9 +126,11 @@ async def exchange_code(
     user: User,
     client: KnownClient,
     code: AuthorizationCode,
+    jkt: str | None,
 ) -> Grant:
     """Mark the code as used and begin the sign-in that it stands for."""
-    family = await begin_family(session, user, client, code.scope, settings.refresh_token_ttl)
+    seconds = settings.refresh_token_ttl
+    family = await begin_family(session, user, client, code.scope, seconds, jkt)
     code.used_at, code.family_id = utcnow(), family.id
     return new_grant(session, family, user.role, parent=None)
 
@@ -133,7 +147,8 @@ async def find_refresh_token(session: AsyncSession, presented: str) -> IssuedTok
         return None
     token, family, username = row
     begun, ends = int(token.created_at.timestamp()), int(family.expires_at.timestamp())
-    return IssuedToken(family, username, "refresh_token", family.scope, begun, ends)
+    scope, jkt = family.scope, family.dpop_jkt
+    return IssuedToken(family, username, "refresh_token", scope, begun, ends, jkt)
 
 
 async def find_access_token(
@@ -152,7 +167,7 @@ async def find_access_token(
     if row is None:
         return None
     scope = " ".join(sorted(claims.scopes))
-    return IssuedToken(*row, "access_token", scope, claims.issued_at, claims.expires_at)
+    return IssuedToken(*row, "access_token", scope, claims.issued_at, claims.expires_at, claims.jkt)
 
 
 async def revoke_family(session: AsyncSession, family_id: UUID) -> None:

@@ -1,8 +1,9 @@
-"""Where an app may have people sent back to: exact URIs (RFC 9700 section 2.1)."""
+"""Where an app may have people sent back to, exact URIs (RFC 9700 section 2.1), and its origins."""
 
 import re
 from urllib.parse import urlsplit
 
+from backend_hub.http.cors import origin_of
 from backend_hub.oauth.models import ClientType
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -33,6 +34,20 @@ def mistake_in(uri: str, client_type: ClientType) -> str | None:
     if client_type is ClientType.native:
         return "must be https, http on the loopback, or a scheme such as com.example.app"
     return "must be https, or http on the loopback while you develop"
+
+
+def mistake_in_origin(origin: str) -> str | None:
+    """Why an app may not name the origin, or None. It is compared with what browsers send."""
+    if origin_of(origin) != origin:
+        return "must be as browsers send it, such as https://app.example, without a path"
+    if not origin.startswith("https://") and urlsplit(origin).hostname not in LOOPBACK:
+        return "must be https, or http on the loopback while you develop"
+    return None
+
+
+def origins_of(uris: list[str]) -> list[str]:
+    """The origins that the URIs are of."""
+    return list(dict.fromkeys(origin for uri in uris if (origin := origin_of(uri))))
 
 
 def matches(uri: str, registered: list[str], client_type: ClientType) -> bool:

@@ -4,22 +4,41 @@ Their form is that of the standards, not of the API: errors are `{error, error_d
 they are described by the metadata, not by the OpenAPI document.
 """
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from authlib.oauth2.base import OAuth2Error
-from fastapi import APIRouter, Request, Response, Security
+from fastapi import APIRouter, Depends, Request, Response, Security
 from starlette.responses import JSONResponse
 
 from backend_hub.auth.actor import Actor
-from backend_hub.auth.dependencies import current_actor, current_tokens
+from backend_hub.auth.dependencies import authenticate, current_actor, current_tokens, proven_key
+from backend_hub.auth.proofs import InvalidProof
+from backend_hub.errors import BadRequest
 from backend_hub.http.routing import LenientRoute
 from backend_hub.http.sessions import ReadSession, Session
-from backend_hub.oauth.flows import make_server
+from backend_hub.oauth.assembly import make_server
+from backend_hub.oauth.claims import claims_of
 from backend_hub.oauth.metadata import server_metadata
-from backend_hub.oauth.server import Answer, HubRequest, HubServer, require_plain
+from backend_hub.oauth.requests import push
+from backend_hub.oauth.server import (
+    Answer,
+    HubRequest,
+    HubServer,
+    require_known_resource,
+    require_plain,
+)
 from backend_hub.users.models import User
 
 router = APIRouter(include_in_schema=False, route_class=LenientRoute)
+
+
+class TwoTokens(BadRequest):
+    code, title = "invalid_request", "The access token was sent twice"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": 'Bearer error="invalid_request"'})
+
+
 KnownPerson = Annotated[Actor, Security(current_actor, scopes=["openid"])]
 
 
@@ -46,9 +65,30 @@ async def exchange_token(request: Request, session: Session) -> Response:
     server, asked = await server_of(request, session), await read_request(request)
     try:
         require_plain(asked)
+        require_known_resource(server, asked)
+        server.jkt = await proven_key(request)
     except OAuth2Error as error:
         return json_response(server.refusal(asked, error))
+    except InvalidProof as error:
+        return json_response(server.refusal(asked, OAuth2Error(error.detail, error=error.code)))
     return json_response(await server.run(lambda: server.create_token_response(asked)))
+
+
+@router.post("/oauth/device_authorization")
+async def authorize_device(request: Request, session: Session) -> Response:
+    return await _endpoint("device_authorization", request, session)
+
+
+@router.post("/oauth/par")
+async def push_authorization_request(request: Request, session: Session) -> Response:
+    server, asked = await server_of(request, session), await read_request(request)
+    try:
+        server.jkt = await proven_key(request)
+        return json_response(await push(server, asked))
+    except OAuth2Error as error:
+        return json_response(server.refusal(asked, error))
+    except InvalidProof as error:
+        return json_response(server.refusal(asked, OAuth2Error(error.detail, error=error.code)))
 
 
 @router.post("/oauth/revoke")
@@ -65,21 +105,30 @@ async def _endpoint(name: str, request: Request, session: Session) -> Response:
     server, asked = await server_of(request, session), await read_request(request)
     try:
         require_plain(asked)
+        require_known_resource(server, asked)
     except OAuth2Error as error:
         return json_response(server.refusal(asked, error))
     return json_response(await server.run(lambda: server.create_endpoint_response(name, asked)))
 
 
-@router.api_route("/oauth/userinfo", methods=["GET", "POST"])
+async def token_from_form(request: Request) -> None:
+    """RFC 6750 section 2.2: the token may come in a form, but not in two places."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if request.method != "POST" or kind != "application/x-www-form-urlencoded":
+        return
+    token = (await request.form()).get("access_token")
+    if isinstance(token, str):
+        if "authorization" in request.headers:
+            raise TwoTokens("Send the access token in the header or in the form")
+        await authenticate(request, token)
+
+
+@router.api_route(
+    "/oauth/userinfo", methods=["GET", "POST"], dependencies=[Depends(token_from_form)]
+)
 async def read_userinfo(actor: KnownPerson, session: ReadSession) -> JSONResponse:
     user = await session.get_one(User, actor.id)
-    claims: dict[str, Any] = {"sub": str(user.id)}
-    if actor.may("profile"):
-        claims |= {"name": user.display_name, "preferred_username": user.username}
-    if actor.may("email") and user.email is not None:
-        verified = user.email_verified_at is not None
-        claims |= {"email": user.email, "email_verified": verified}
-    return JSONResponse(claims, headers={"Cache-Control": "no-store"})
+    return JSONResponse(claims_of(user, actor), headers={"Cache-Control": "no-store"})
 
 
 @router.get("/.well-known/oauth-authorization-server")

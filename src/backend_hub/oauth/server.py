@@ -90,6 +90,8 @@ class HubServer(AuthorizationServer):  # type: ignore[misc]
     def __init__(self, session: AsyncSession, settings: Settings, tokens: TokenService) -> None:
         super().__init__()
         self.session, self.settings, self.tokens = session, settings, tokens
+        self.jkt: str | None = None
+        """The key that this request proved to have (RFC 9449)."""
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run Authlib's synchronous code where it can wait for the database."""
@@ -127,9 +129,9 @@ def require_plain(request: HubRequest) -> None:
     section 4.1.2.1), and reads the Basic header as UTF-8 without looking.
     """
     for name, values in request.payload.datalist.items():
-        if len(values) > 1:
+        if len(values) > 1 and name != "resource":
             raise InvalidRequestError("A parameter was sent twice.")
-        if not storable(name + values[0]):
+        if not storable(name + "".join(values)):
             raise InvalidRequestError("A parameter holds characters that no text has.")
     for name in ("response_type", "grant_type", "redirect_uri", "client_id"):
         if invalid_error_characters(request.payload.data.get(name, "")):
@@ -142,3 +144,19 @@ def require_plain(request: HubRequest) -> None:
             readable = False
         if not readable:
             raise InvalidRequestError("The Authorization header cannot be read.")
+
+
+def require_known_resource(
+    server: HubServer, request: HubRequest, redirect_uri: str | None = None
+) -> None:
+    """Raise `invalid_target` unless tokens are wanted for the hub or its API (RFC 8707)."""
+    issuer = server.settings.issuer
+    known = {issuer, f"{issuer}/api/v1"}
+    for resource in request.payload.datalist.get("resource", ()):
+        if resource.removesuffix("/") not in known:
+            raise OAuth2Error(
+                "Tokens of this hub are for the hub alone.",
+                error="invalid_target",
+                state=request.payload.state if redirect_uri else None,
+                redirect_uri=redirect_uri,
+            )

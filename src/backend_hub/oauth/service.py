@@ -13,15 +13,32 @@ from backend_hub.events.service import record
 from backend_hub.http.etag import require_version
 from backend_hub.oauth.clients import CONFIDENTIAL
 from backend_hub.oauth.models import ClientType, OAuthClient
-from backend_hub.oauth.schemas import ClientCreate, ClientRead, ClientUpdate, check_redirects
+from backend_hub.oauth.redirects import origins_of
+from backend_hub.oauth.schemas import (
+    ClientCreate,
+    ClientRead,
+    ClientUpdate,
+    check_redirects,
+    check_uris,
+)
+
+CHECKS = {"redirect_uris": check_redirects, "post_logout_redirect_uris": check_uris}
 
 
 class NoSecret(Conflict):
     code, title = "no_secret", "This app cannot keep a secret, so it has none"
 
 
+class SelfRegistered(Conflict):
+    code, title = "self_registered", "This app registered itself: nobody can vouch for it"
+
+
 class BuiltIn(Conflict):
     code, title = "built_in", "This app belongs to the hub"
+
+
+SHOWN = frozenset({*CHECKS, "scopes", "name", "logo_url"})
+"""What an admin looks at."""
 
 
 def read_model(client: OAuthClient) -> ClientRead:
@@ -40,8 +57,14 @@ async def create_client(
         name=form.name.strip(),
         type=form.type,
         homepage_url=form.homepage_url,
+        logo_url=form.logo_url,
         secret_hash=hash_token(secret) if secret else None,
         redirect_uris=form.redirect_uris,
+        post_logout_redirect_uris=form.post_logout_redirect_uris,
+        require_pushed_authorization_requests=form.require_pushed_authorization_requests,
+        allowed_origins=_origins(form.type, form.redirect_uris)
+        if form.allowed_origins is None
+        else form.allowed_origins,
         scope=" ".join(dict.fromkeys(form.scopes)),
     )
     session.add(client)
@@ -66,12 +89,18 @@ async def update_client(
     changes = form.changes()
     if "verified" in changes and not actor.may("users:admin"):
         raise Forbidden("Only admins say which apps the hub knows")
-    if "redirect_uris" in changes:
-        try:
-            check_redirects(changes["redirect_uris"], ClientType(client.type))
-        except ValueError as error:
-            raise Unprocessable(str(error), loc=("body", "redirect_uris")) from None
-    if {"redirect_uris", "scopes", "name"} & set(changes) and not actor.may("users:admin"):
+    if changes.get("verified") and client.registration_hash is not None:
+        raise SelfRegistered
+    for name, check in CHECKS.items():
+        if name in changes:
+            try:
+                check(changes[name], ClientType(client.type))
+            except ValueError as error:
+                raise Unprocessable(str(error), loc=("body", name)) from None
+    if client.allowed_origins == _origins(client.type, client.redirect_uris):
+        origins = _origins(client.type, changes.get("redirect_uris", client.redirect_uris))
+        changes.setdefault("allowed_origins", origins)
+    if SHOWN & set(changes) and not actor.may("users:admin"):
         client.verified = False
     if "scopes" in changes:
         changes["scope"] = " ".join(dict.fromkeys(changes.pop("scopes")))
@@ -105,12 +134,17 @@ async def delete_client(session: AsyncSession, actor: Actor, client_id: str, if_
     await session.execute(delete(OAuthClient).where(col(OAuthClient.id) == client.id))
 
 
+def _origins(client_type: str, redirect_uris: list[str]) -> list[str]:
+    """What an app in browsers has when it names no origin."""
+    return origins_of(redirect_uris) if client_type == ClientType.spa else []
+
+
 async def _locked(
     session: AsyncSession, actor: Actor, client_id: str, if_match: str
 ) -> OAuthClient:
     client = await _find(session, actor, client_id, lock=True)
     require_version(if_match, client.version)
-    if client.owner_id is None:
+    if client.owner_id is None and client.registration_hash is None:
         raise BuiltIn
     return client
 

@@ -48,7 +48,7 @@ class Field:
     name: str
     label: str
     kind: str = "text"
-    """`text`, `lines` (one value a line), `choice` or `scopes`."""
+    """`text`, `lines` (one value a line), `choice`, `check` or `scopes`."""
     hint: str = ""
     required: bool = False
     only_new: bool = False
@@ -57,6 +57,8 @@ class Field:
     def read(self, form: dict[str, str]) -> Any:
         if self.kind == "lines":
             return [line.strip() for line in form.get(self.name, "").splitlines() if line.strip()]
+        if self.kind == "check":
+            return self.name in form
         if self.kind == "scopes":
             return [key for key, _ in self.options if f"{self.name}:{key}" in form]
         text = form.get(self.name, "").strip()
@@ -72,7 +74,22 @@ FIELDS = (
         "lines",
         "One a line, compared character by character; none for a machine.",
     ),
+    Field(
+        "post_logout_redirect_uris",
+        "Redirect URIs after signing out",
+        "lines",
+        "One a line: where the app may have people sent after it signed them out; optional.",
+    ),
+    Field(
+        "allowed_origins",
+        "Origins of its pages",
+        "lines",
+        "One a line: whose pages may read the API's answers (CORS). Those of an app in a browser"
+        " follow from its redirect URIs if you name none.",
+    ),
     Field("homepage_url", "Home page", hint="Such as https://planner.example.org/; optional."),
+    Field("logo_url", "Logo", hint="An https address; shown once the hub knows the app."),
+    Field("require_pushed_authorization_requests", "Its requests must be pushed first", "check"),
     Field("scopes", "The most it may ask for", "scopes", options=tuple(GRANTABLE_SCOPES.items())),
 )
 LABELS = {field.name: field.label for field in FIELDS}
@@ -101,8 +118,8 @@ async def show_new_app(request: Request, session: Session) -> Response:
 async def create_app(request: Request, session: Session) -> Response:
     browser, form = await sent_form(request, session, recently=True)
     given = {field.name: field.read(form) for field in FIELDS}
-    try:
-        wanted = ClientCreate.model_validate(given)
+    try:  # what was left empty is as if it had not been sent
+        wanted = ClientCreate.model_validate({k: v for k, v in given.items() if v})
         client, secret = await service.create_client(session, actor_of(browser), wanted)
     except (ValidationError, HubError) as error:
         return _form(request, browser, given=given, refusal=error)

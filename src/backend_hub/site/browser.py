@@ -10,33 +10,21 @@ from starlette.responses import RedirectResponse, Response
 
 from backend_hub.auth.browser_sessions import (
     SignedInBrowser,
+    cookie_name,
     csrf_token,
     find_session,
     new_session_token,
 )
+from backend_hub.auth.dependencies import session_token as session_token
 from backend_hub.db import AsyncSession
 from backend_hub.errors import Forbidden
 from backend_hub.http.routing import storable
 from backend_hub.settings import Settings
 from backend_hub.site.templating import page
 
-MAX_COOKIE = 100
-
 
 class ForeignForm(Forbidden):
     code, title = "foreign_form", "This form did not come from this page"
-
-
-def cookie_name(settings: Settings) -> str:
-    """`__Host-` (RFC 6265bis 4.1.3.2) needs https, which a development hub does not have."""
-    secure = settings.issuer.startswith("https://")
-    return "__Host-hub_session" if secure else "hub_session"
-
-
-def session_token(request: Request) -> str:
-    """The value of the cookie; empty without one."""
-    token = request.cookies.get(cookie_name(request.app.state.settings), "")
-    return token if len(token) <= MAX_COOKIE and token.isascii() else ""
 
 
 def set_session_cookie(response: Response, settings: Settings, token: str) -> None:
@@ -69,17 +57,24 @@ async def current_browser(request: Request, session: AsyncSession) -> SignedInBr
 
 
 def form_page(
-    request: Request, template: str, *, leads_to: str = "", status: int = 200, **values: Any
+    request: Request,
+    template: str,
+    *,
+    leads_to: str = "",
+    images: str = "",
+    status: int = 200,
+    **values: Any,
 ) -> Response:
     """A page with a form, whose hidden token belongs to this browser; never stored.
 
     Somebody who is not signed in gets a cookie of no account for it, so that nobody can be signed
     in to an account of somebody else's. `leads_to` is where the answer to the form may redirect:
-    browsers hold that against `form-action` too.
+    browsers hold that against `form-action` too. `images` is an origin whose images it shows.
     """
     token = session_token(request) or new_session_token()
     policy = (
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none';"
+        "default-src 'none'; style-src 'self';"
+        f" img-src 'self' data:{images and ' ' + images}; base-uri 'none';"
         f" form-action 'self'{leads_to and ' ' + leads_to}; frame-ancestors 'none'"
     )
     response = page(

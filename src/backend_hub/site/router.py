@@ -10,7 +10,9 @@ from backend_hub.site import (
     account_tokens,
     assets,
     authorize,
+    device,
     errors,
+    logout,
     pages,
     reference,
     sign_in,
@@ -25,6 +27,8 @@ def install(app: FastAPI) -> None:
     app.include_router(reference.router)
     app.include_router(sign_in.router)
     app.include_router(authorize.router)
+    app.include_router(device.router)
+    app.include_router(logout.router)
     app.include_router(account.router)
     app.include_router(account_sessions.router)
     app.include_router(account_tokens.router)

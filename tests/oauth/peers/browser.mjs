@@ -1,7 +1,7 @@
 // Somebody at a browser: signs in, and allows what the app asks.
 const jar = new Map();
 
-async function visit(address, options = {}) {
+export async function visit(address, options = {}) {
   const url = new URL(address, process.env.HUB);
   const cookie = [...jar].map(([name, value]) => `${name}=${value}`).join("; ");
   const headers = { ...options.headers, cookie, "sec-fetch-site": "same-origin" };
@@ -22,14 +22,27 @@ function hidden(html) {
 async function send(page, path, fields) {
   const body = new URLSearchParams({ ...hidden(await page.text()), ...fields });
   const answer = await visit(path, { method: "POST", body });
-  if (answer.status !== 303) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
-  return answer.headers.get("location");
+  if (![200, 303].includes(answer.status)) throw new Error(`${path}: ${await answer.text()}`);
+  return answer;
+}
+
+async function follow(page, path, fields) {
+  return (await send(page, path, fields)).headers.get("location");
 }
 
 export async function allow(address) {
-  const asked = await visit(address);
-  const page = await visit(asked.headers.get("location"));
-  const { USERNAME: username, PASSWORD: password } = process.env;
-  const back = await send(page, "/sign-in", { username, password });
-  return new URL(await send(await visit(back), "/oauth/consent", { decision: "allow" }));
+  let page = await visit(address);
+  if (page.status === 303) {
+    const form = await visit(page.headers.get("location"));
+    const { USERNAME: username, PASSWORD: password } = process.env;
+    page = await visit(await send(form, "/sign-in", { username, password }));
+  }
+  return new URL(await send(page, "/oauth/consent", { decision: "allow" }));
+}
+
+// Of a person who is signed in; the link fills the code in.
+export async function allowDevice(address) {
+  const user_code = new URL(address).searchParams.get("user_code");
+  const page = await send(await visit(address), "/device", { user_code });
+  await send(page, "/device/decision", { decision: "allow" });
 }
