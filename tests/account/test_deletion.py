@@ -70,7 +70,7 @@ async def test_everything_goes_and_no_column_names_the_person(hub: Hub) -> None:
 
 
 def test_every_column_that_may_hold_text_is_looked_through() -> None:
-    """`t::text` shows all but bytes: those of keys, and of kept answers, which are deleted."""
+    """`t::text` shows all but bytes: of keys, of hashes, and of kept answers, which are deleted."""
     shown = (String, Text, JSONB, ARRAY)
     hidden = {
         f"{table.name}.{column.name}"
@@ -78,7 +78,8 @@ def test_every_column_that_may_hold_text_is_looked_through() -> None:
         for column in table.columns
         if not isinstance(column.type, shown) and column.type.python_type is bytes
     }
-    assert hidden == {"signing_keys.private_pem", "idempotency_records.body"}
+    of_nobody = {"signing_keys.private_pem", "dpop_proofs.proof_hash"}
+    assert hidden == {"idempotency_records.body", *of_nobody}
 
 
 async def test_what_others_built_upon_stays_and_the_rest_goes(hub: Hub) -> None:
