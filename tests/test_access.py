@@ -19,6 +19,7 @@ from backend_hub.access import ACCESS, Audience
 from backend_hub.auth.models import EmailToken
 from backend_hub.auth.service import hash_token
 from backend_hub.db import utcnow
+from backend_hub.oauth.models import Consent
 from backend_hub.users.models import Role
 from tests.conftest import TestDatabase, http_client
 from tests.contributions.team import Team, proposal_of
@@ -48,6 +49,25 @@ CALLS: dict[str, Call] = {
     "list_accounts": ("GET", "/accounts", None),
     "read_account": ("GET", "/accounts/{author}", None),
     "update_account": ("PATCH", "/accounts/{author}", {"role": "reviewer"}),
+    "list_sessions": ("GET", "/users/me/sessions", None),
+    "end_other_sessions": ("DELETE", "/users/me/sessions", None),
+    "end_session": ("DELETE", "/users/me/sessions/{session}", None),
+    "list_allowed_apps": ("GET", "/users/me/apps", None),
+    "withdraw_app": ("DELETE", "/users/me/apps/{client}", None),
+    "list_tokens": ("GET", "/users/me/tokens", None),
+    "make_token": (
+        "POST",
+        "/users/me/tokens",
+        {"name": "A program", "scopes": ["posts:write"], "expires_in_days": 30},
+    ),
+    "read_token": ("GET", "/users/me/tokens/{token}", None),
+    "revoke_token": ("DELETE", "/users/me/tokens/{token}", None),
+    "export_data": ("POST", "/users/me/export", None),
+    "delete_account": (
+        "POST",
+        "/users/me/deletion",
+        {"username": "the-author", "content": "keep"},
+    ),
     "list_clients": ("GET", "/oauth/clients", None),
     "create_client": (
         "POST",
@@ -157,6 +177,8 @@ EXCEPTIONS: dict[str, set[str]] = {
         ("read_client", "update_client", "delete_client", "renew_client_secret"),
         {"author", "admin"},
     ),
+    # and sign-ins and tokens nobody's but their owner's
+    **dict.fromkeys(("end_session", "withdraw_app", "read_token", "revoke_token"), {"author"}),
     "edit_resource": {"author", "reviewer", "moderator", "admin"},
     "restore_resource_revision": {"author", "reviewer", "moderator", "admin"},
     # the asker alone knows what helped
@@ -220,6 +242,7 @@ async def build(hub: Hub) -> World:
     school = {"slug": "school", "issuer": "https://school.example.org"}
     await admin.create("/identity-providers", CALLS["create_identity_provider"][2] | school)
     names |= await build_links(hub)
+    names |= await build_account(hub, author, app["id"])
     names |= await build_questions(author)
     names |= await build_contributions(author, await hub.person("a-reviewer", Role.reviewer))
     return World(people, names)
@@ -241,6 +264,17 @@ async def build_links(hub: Hub) -> dict[str, str]:
                 )
             )
     return {f"{purpose}_token": token for purpose, token in tokens.items()}
+
+
+async def build_account(hub: Hub, author: Person, client_id: str) -> dict[str, str]:
+    """Another sign-in of the author's, an app they allowed, and a token."""
+    token = await author.create("/users/me/tokens", CALLS["make_token"][2])
+    await hub.sign_in("the-author")
+    sessions = await author.read("/users/me/sessions")
+    other = next(item["id"] for item in sessions["items"] if not item["current"])
+    async with hub.database.transaction() as session:
+        session.add(Consent(user_id=UUID(author.id), client_id=client_id, scope="posts:write"))
+    return {"token": token["id"], "session": other}
 
 
 async def build_questions(author: Person) -> dict[str, str]:

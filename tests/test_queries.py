@@ -1,11 +1,13 @@
 """Every list and every detail runs a small number of statements, however many rows there are."""
 
 from dataclasses import dataclass
+from uuid import UUID
 
 import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from backend_hub.access import ACCESS
+from backend_hub.oauth.models import Consent
 from backend_hub.users.models import Role
 from tests.contributions.team import Team, review
 from tests.hub import Hub, Person, answered, link
@@ -18,6 +20,10 @@ STATEMENTS: dict[str, tuple[str, int]] = {
     "list_posts_by": ("/users/{name}/posts", 2),
     "list_accounts": ("/accounts", 2),
     "read_account": ("/accounts/{person}", 2),
+    "list_sessions": ("/users/me/sessions", 2),
+    "list_allowed_apps": ("/users/me/apps", 2),
+    "list_tokens": ("/users/me/tokens", 2),
+    "read_token": ("/users/me/tokens/{token}", 2),
     "list_clients": ("/oauth/clients", 2),
     "read_client": ("/oauth/clients/{client}", 2),
     "list_offered_providers": ("/auth/identity-providers", 2),
@@ -82,6 +88,7 @@ async def grow(hub: Hub, world: World, rows: int) -> None:
         machine = {"name": "An app", "type": "machine", "scopes": ["posts:write"]}
         app = await ann.create("/oauth/clients", machine)
         names.setdefault("client", app["id"])
+        await grow_account(hub, admin, names, app["id"])
         await grow_questions_and_contributions(ann, admin, names, mark)
     for n in range(rows):
         mark = f"{len(names)}-{n}" if "provider" in names else "school"
@@ -91,6 +98,15 @@ async def grow(hub: Hub, world: World, rows: int) -> None:
     synonyms = [f"word-{len(names)}-{n}" for n in range(rows)]
     await admin.patch("/tags/sql", {"synonyms": synonyms})
     names[f"grown {len(names)}"] = ""
+
+
+async def grow_account(hub: Hub, admin: Person, names: dict[str, str], client_id: str) -> None:
+    """Another sign-in, token and app of the admin's."""
+    form = {"name": "A program", "scopes": ["posts:write"], "expires_in_days": 30}
+    names.setdefault("token", (await admin.create("/users/me/tokens", form))["id"])
+    await hub.sign_in(admin.username)
+    async with hub.database.transaction() as session:
+        session.add(Consent(user_id=UUID(admin.id), client_id=client_id, scope="posts:write"))
 
 
 async def grow_questions_and_contributions(

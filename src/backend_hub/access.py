@@ -21,6 +21,8 @@ class Access(NamedTuple):
 
 
 ANYONE = Access("anyone")
+ACCOUNT_OWNER = Access("member", "account:write")
+OWN = Access("author", "account:write")
 ADMIN_OF_TOPICS = Access("admin", "topics:write")
 ADMIN_OF_USERS = Access("admin", "users:admin")
 
@@ -44,6 +46,18 @@ ACCESS: dict[str, Access] = {
     "list_accounts": ADMIN_OF_USERS,
     "read_account": ADMIN_OF_USERS,
     "update_account": ADMIN_OF_USERS,
+    # one's own sign-ins, apps and tokens: the scope is one that no app can be granted
+    "list_sessions": ACCOUNT_OWNER,
+    "end_other_sessions": ACCOUNT_OWNER,
+    "end_session": OWN,
+    "list_allowed_apps": ACCOUNT_OWNER,
+    "withdraw_app": OWN,
+    "list_tokens": ACCOUNT_OWNER,
+    "make_token": ACCOUNT_OWNER,
+    "read_token": OWN,
+    "revoke_token": OWN,
+    "export_data": ACCOUNT_OWNER,
+    "delete_account": ACCOUNT_OWNER,
     # apps: members register their own, admins see all and say which ones they know
     "list_clients": Access("member", "clients:write"),
     "create_client": Access("member", "clients:write"),

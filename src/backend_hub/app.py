@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from backend_hub import access, health, tracing
+from backend_hub.account import router as account
 from backend_hub.auth import recovery_router as recovery
 from backend_hub.auth import router as auth
 from backend_hub.auth.browser_sessions import purge_expired_sessions
@@ -21,6 +22,7 @@ from backend_hub.auth.dependencies import account_of, optional_actor
 from backend_hub.auth.email_links import purge_expired_links
 from backend_hub.auth.keys import load_key_ring
 from backend_hub.auth.passkeys import purge_expired_challenges
+from backend_hub.auth.personal_tokens import TokenOwners, purge_expired_tokens
 from backend_hub.auth.proofs import purge_used_proofs
 from backend_hub.auth.second_step import purge_expired_pending
 from backend_hub.auth.security_log import purge_old_events
@@ -98,6 +100,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     clients.router,
     identity.router,
     identity.offered,
+    account.router,
     users.router,
     posts.people,
     users.accounts,
@@ -118,6 +121,7 @@ async def purge(session: AsyncSession) -> None:
     await purge_expired_families(session)
     await purge_used_proofs(session)
     await purge_unused_registrations(session)
+    await purge_expired_tokens(session)
     await purge_old_events(session)
     await purge_trips(session)
     await purge_expired_links(session)
@@ -219,6 +223,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         redirect_slashes=False,
     )
     app.state.settings = settings
+    app.state.token_owners = TokenOwners()
     app.state.origins = origins
     app.state.directory = Directory(settings)
     app.state.tracer_provider = provider

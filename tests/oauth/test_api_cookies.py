@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from backend_hub.auth.models import BrowserSession
 from backend_hub.auth.service import renew_actor
 from backend_hub.settings import Settings
 from backend_hub.users.models import Role
+from tests.account.people import FORM, age_sign_ins
 from tests.conftest import http_client
 from tests.hub import Hub, question
 from tests.oauth.apps import bearer
@@ -160,3 +162,17 @@ async def test_a_stream_is_as_long_as_the_session_of_its_reader(ann: Visit) -> N
     assert await renew_actor(ann.hub.database, actor) == actor
     await ann.browser.client.post("/api/v1/auth/sign-out", headers=OWN_POST)
     assert await renew_actor(ann.hub.database, actor) is None
+
+
+async def test_56_by_cookie_a_token_is_made_after_a_recent_sign_in_only(ann: Visit) -> None:
+    client = ann.browser.client
+    (mine, *_) = (await client.get(f"{ME}/sessions", headers=OWN)).json()["items"]
+    assert (mine["kind"], mine["current"]) == ("browser", True)
+    made = await client.post(f"{ME}/tokens", json=FORM, headers=OWN_POST)
+    assert made.status_code == 201
+    await age_sign_ins(ann.hub, timedelta(minutes=11))
+    refused = await client.post(f"{ME}/tokens", json=FORM, headers=OWN_POST)
+    assert (refused.status_code, refused.json()["code"]) == (401, "recent_sign_in_needed")
+    others = await client.delete(f"{ME}/sessions", headers=OWN_POST)
+    assert others.status_code == 204
+    assert (await client.get(ME, headers=OWN)).status_code == 200

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from backend_hub.oauth.clients import SWAGGER_CLIENT
+from backend_hub.auth.tokens import SWAGGER_CLIENT
 from backend_hub.users.models import Role
 from tests.hub import Hub
 from tests.oauth.apps import CALLBACK, SCOPES, register, scene, works

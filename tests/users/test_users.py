@@ -1,10 +1,13 @@
 """Profiles, and what admins do to accounts."""
 
+import asyncio
 from typing import Any
 
 import pytest
+from sqlalchemy import func, select, update
+from sqlmodel import col
 
-from backend_hub.users.models import Role
+from backend_hub.users.models import Role, User
 from tests.hub import Hub, link
 
 
@@ -89,3 +92,34 @@ async def test_an_account_refuses_other_changes(hub: Hub, change: dict[str, Any]
     assert (await root.patch(f"/accounts/{ann.id}", change)).status_code == 422
     missing = "/accounts/01900000-0000-7000-8000-000000000000"
     assert (await root.patch(missing, {"disabled": True})).status_code == 404
+
+
+async def test_of_two_admins_who_demote_each_other_at_once_one_stays(live: Hub) -> None:
+    hub = live
+    first, second = [await hub.person(name, Role.admin) for name in ("first", "second")]
+    for change in ({"role": "member"}, {"disabled": True}):
+        for _ in range(5):
+            async with hub.database.transaction() as session:
+                admins = update(User).values(role=Role.admin, disabled_at=None)
+                await session.execute(admins)
+            people = [await hub.sign_in(person.username, person.id) for person in (first, second)]
+            one, other = people
+            answers = await asyncio.gather(
+                one.patch(f"/accounts/{other.id}", change),
+                other.patch(f"/accounts/{one.id}", change),
+            )
+            statuses = sorted(answer.status_code for answer in answers)
+            assert statuses in ([200, 401], [200, 403]), [answer.text for answer in answers]
+            async with hub.database.reading() as session:
+                left = select(func.count()).select_from(User)
+                left = left.where(col(User.role) == Role.admin, col(User.disabled_at).is_(None))
+                assert await session.scalar(left) == 1
+
+
+async def test_of_two_admins_who_leave_at_once_one_stays(live: Hub) -> None:
+    admins = [await live.person(name, Role.admin) for name in ("first", "second")]
+    forms = [{"username": person.username, "content": "keep"} for person in admins]
+    answers = await asyncio.gather(
+        *(p.post("/users/me/deletion", f) for p, f in zip(admins, forms, strict=True))
+    )
+    assert sorted(answer.status_code for answer in answers) == [204, 409]

@@ -16,8 +16,15 @@ class Actor:
     scopes: frozenset[str]
     family_id: UUID | None = None
     """The sign-in that the token came from."""
+    token_id: UUID | None = None
+    """The personal access token, if it is one."""
     session_id: UUID | None = None
     """The browser's session, where a cookie came instead of a token."""
+
+    @property
+    def sign_in_id(self) -> UUID | None:
+        """What ends when they sign out."""
+        return self.family_id or self.session_id
 
     def may(self, scope: str) -> bool:
         return scope in self.scopes

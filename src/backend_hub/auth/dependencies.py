@@ -13,6 +13,7 @@ from backend_hub.auth import proofs
 from backend_hub.auth.actor import Actor
 from backend_hub.auth.browser_sessions import SESSION, cookie_name, find_session
 from backend_hub.auth.keys import read_key_ring
+from backend_hub.auth.personal_tokens import PREFIX, TokenOwners, find_token_actor, require_fresh
 from backend_hub.auth.proofs import InvalidProof, read_proof, take_proof
 from backend_hub.auth.scopes import OPENID_SCOPES, SCOPES, SCOPES_OF_ROLE
 from backend_hub.auth.service import find_actor
@@ -31,7 +32,8 @@ bearer = OAuth2PasswordBearer(
     auto_error=False,
     scheme_name="hub",
     description="Sign in with your name and password; leave client id and secret empty. "
-    "Access tokens are JWTs (RFC 9068), checked as RFC8725 asks.",
+    "Access tokens are JWTs (RFC 9068), checked as RFC8725 asks; a personal access token is sent "
+    "in the same way.",
 )
 
 _model = cast(OAuth2, bearer.model)
@@ -151,6 +153,8 @@ async def authenticate(request: Request, token: str, scheme: str = BEARER) -> Ac
 
     Raises InvalidToken, and InvalidProof when the token is bound to a key and the proof fails.
     """
+    if token.startswith(PREFIX):
+        return await token_actor(request, token)
     claims = await verified_claims(request, token, scheme)
     if scheme == DPOP:
         if claims.jkt is None:
@@ -163,6 +167,18 @@ async def authenticate(request: Request, token: str, scheme: str = BEARER) -> Ac
     if actor is None:
         raise InvalidToken("The sign-in has ended", scheme)
     request.state.actor, request.state.scheme = actor, scheme
+    return actor
+
+
+async def token_actor(request: Request, token: str) -> Actor:
+    """The person behind a personal access token, kept for the request; raises InvalidToken."""
+    owners: TokenOwners = request.app.state.token_owners
+    actor = await find_token_actor(get_database(request), token)
+    if actor is None:
+        owners.forget(token)
+        raise InvalidToken("The personal access token is not valid: it expired or was revoked")
+    owners.remember(token, actor.id)
+    request.state.actor, request.state.scheme = actor, BEARER
     return actor
 
 
@@ -214,9 +230,20 @@ ResourceAuthor = Annotated[Actor, Security(current_actor, scopes=["resources:wri
 QuestionAuthor = Annotated[Actor, Security(current_actor, scopes=["questions:write"])]
 Contributor = Annotated[Actor, Security(current_actor, scopes=["contributions:write"])]
 Reviewer = Annotated[Actor, Security(current_actor, scopes=["contributions:review"])]
+AccountOwner = Annotated[Actor, Security(current_actor, scopes=["account:write"])]
 ClientOwner = Annotated[Actor, Security(current_actor, scopes=["clients:write"])]
 TopicEditor = Annotated[Actor, Security(current_actor, scopes=["topics:write"])]
 Admin = Annotated[Actor, Security(current_actor, scopes=["users:admin"])]
+
+
+async def fresh_actor(actor: AccountOwner, session: Session) -> Actor:
+    """The person, who signed in a moment ago; raises SignInAgain."""
+    await require_fresh(session, actor)
+    return actor
+
+
+FreshOwner = Annotated[Actor, Depends(fresh_actor, scope="function")]
+"""For whatever a stolen token must not do: an older sign-in is not enough."""
 
 
 async def _once(
@@ -237,11 +264,15 @@ Once = Annotated[None, Depends(_once, scope="function")]
 def account_of(scope: Scope) -> str | None:
     """The account whose valid token is on the request: what rate limits count against."""
     for name, value in scope["headers"]:
-        scheme, _, token = value.partition(b" ") if name == b"authorization" else (b"", b"", b"")
+        scheme, _, sent = value.partition(b" ") if name == b"authorization" else (b"", b"", b"")
         if scheme.lower() in {b"bearer", b"dpop"}:
+            token, state = sent.decode("latin-1"), scope["app"].state
+            if token.startswith(PREFIX):
+                owners: TokenOwners = state.token_owners
+                return owners.find(token)
             try:
-                tokens: TokenService = scope["app"].state.tokens
-                return str(tokens.verify(token.decode("latin-1")).subject)
+                tokens: TokenService = state.tokens
+                return str(tokens.verify(token).subject)
             except InvalidToken:
                 return None
     return None

@@ -155,6 +155,21 @@ class PasskeyChallenge(SQLModel, table=True):
     expires_at: datetime = Field(sa_type=UTCDateTime, index=True)
 
 
+class PersonalToken(SQLModel, table=True):
+    """A personal access token, known by its SHA-256; a revoked one has no row."""
+
+    __tablename__ = "personal_tokens"
+
+    id: UUID = id_field()
+    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE", index=True)
+    name: str = Field(max_length=80)
+    token_hash: str = Field(max_length=64, unique=True)
+    scope: str = Field(max_length=1_000)
+    created_at: datetime = created_at_field()
+    expires_at: datetime = Field(sa_type=UTCDateTime)
+    used_at: datetime | None = timestamp_field()
+
+
 class UsedProof(SQLModel, table=True):
     """A DPoP proof that was accepted, so that no process accepts it again.
 

@@ -5,16 +5,19 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, EmailStr, Field, model_validator
 
 from backend_hub.auth.passwords import MAXIMUM_LENGTH, MINIMUM_LENGTH, MINIMUM_WITH_FACTOR, weakness
-from backend_hub.http.schemas import ReadModel, Username, WriteModel
+from backend_hub.auth.scopes import APP_SCOPES
+from backend_hub.http.schemas import Id, Moment, NotBoolean, ReadModel, Username, WriteModel
 
 RESERVED_NAMES = frozenset(
     {"me", "admin", "administrator", "moderator", "support", "security", "backend-hub"}
 )
 """`backend-hub` is the author of the shipped catalogue and of imported lists."""
+DELETED_PREFIX = "deleted-"
+"""How the names of deleted accounts begin."""
 
 
 def not_reserved(username: str) -> str:
-    if username.lower() in RESERVED_NAMES:
+    if username.lower() in RESERVED_NAMES or username.lower().startswith(DELETED_PREFIX):
         raise ValueError("this name is reserved")
     return username
 
@@ -113,6 +116,49 @@ class TokenRead(ReadModel):
     expires_in: int = Field(ge=1, le=3_600, description="Seconds.")
     refresh_token: str = Field(max_length=200)
     scope: str = Field(max_length=1_000)
+
+
+TokenName = Annotated[
+    str, Field(min_length=1, max_length=80, pattern=r"\S", examples=["Nightly backup"])
+]
+TokenScope = Annotated[
+    str,
+    Field(min_length=1, max_length=60, json_schema_extra={"enum": sorted(APP_SCOPES)}),
+    AfterValidator(lambda scope: _grantable(scope)),
+]
+
+
+def _grantable(scope: str) -> str:
+    if scope not in APP_SCOPES:
+        raise ValueError("is not a scope that a personal access token can have")
+    return scope
+
+
+class PersonalTokenCreate(WriteModel):
+    """A personal access token to make."""
+
+    name: TokenName
+    scopes: list[TokenScope] = Field(
+        min_length=1, max_length=50, examples=[["questions:write"]], description="Of your own."
+    )
+    expires_in_days: Annotated[int, Field(ge=1, le=365, examples=[90]), NotBoolean]
+
+
+class PersonalTokenRead(ReadModel):
+    """A personal access token, without its text."""
+
+    id: Id
+    name: TokenName
+    scopes: list[Annotated[str, Field(max_length=60)]] = Field(max_length=50)
+    created_at: Moment
+    expires_at: Moment
+    used_at: Moment | None = Field(description="To the minute; null: never.")
+
+
+class PersonalTokenWithText(PersonalTokenRead):
+    """A personal access token and, this once, its text."""
+
+    token: str = Field(max_length=100, description="Shown once. Send it as a bearer token.")
 
 
 class JsonWebKey(ReadModel):

@@ -9,11 +9,18 @@ SCOPES: dict[str, str] = {
     "posts:write": "Vote, comment and bookmark",
     "contributions:write": "Propose resources and changes to them",
     "contributions:review": "Review and merge the contributions of others",
+    "account:write": "See and end your sign-ins, apps and personal tokens; export your data",
     "clients:write": "Register apps that people sign in to through the hub",
     "posts:moderate": "Edit, close, delete and restore what others wrote",
     "topics:write": "Edit topics and tags",
     "users:admin": "Change roles and disable accounts",
 }
+
+FIRST_PARTY_SCOPES = frozenset({"account:write", "clients:write"})
+"""What only the hub's own clients get: with these an app, or a personal access token, could make
+itself another key (an app that a person registers may act in their name)."""
+APP_SCOPES = {name: words for name, words in SCOPES.items() if name not in FIRST_PARTY_SCOPES}
+"""What apps and personal access tokens may ask for."""
 
 # OpenID Connect Core 5.4 and 11; they tell an app who somebody is, whatever the role.
 OPENID_SCOPES: dict[str, str] = {

@@ -13,13 +13,19 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
 from backend_hub.auth.actor import Actor
-from backend_hub.auth.models import BrowserSession, PendingSignIn, RefreshToken, TokenFamily
+from backend_hub.auth.models import (
+    BrowserSession,
+    PendingSignIn,
+    PersonalToken,
+    RefreshToken,
+    TokenFamily,
+)
 from backend_hub.auth.passwords import hash_password
 from backend_hub.auth.schemas import NewAccount, UserRegister
-from backend_hub.auth.scopes import SCOPES_OF_ROLE, held_scopes
-from backend_hub.auth.tokens import Claims
+from backend_hub.auth.scopes import FIRST_PARTY_SCOPES, SCOPES_OF_ROLE, held_scopes
+from backend_hub.auth.tokens import FIRST_PARTY_CLIENTS, Claims
 from backend_hub.db import AsyncSession, UTCDateTime, constraint_name, utcnow
-from backend_hub.errors import Conflict, Unauthorized
+from backend_hub.errors import Conflict, Forbidden, Unauthorized
 from backend_hub.events.service import record
 from backend_hub.settings import Settings
 from backend_hub.statements import Prepared, Reader, prepare
@@ -146,7 +152,12 @@ async def _within_grace(session: AsyncSession, settings: Settings, token: Refres
 
 
 async def sign_out(session: AsyncSession, actor: Actor) -> None:
-    """End the sign-in that this request's token or cookie came from: it stops working at once."""
+    """End the sign-in that this request's token or cookie came from: it stops working at once.
+
+    Raises Forbidden for a personal access token: there is no sign-in behind it.
+    """
+    if actor.token_id is not None:
+        raise Forbidden("A personal access token is revoked, not signed out")
     if actor.session_id is not None:
         mine = col(BrowserSession.id) == actor.session_id
         await session.execute(delete(BrowserSession).where(mine))
@@ -159,9 +170,9 @@ async def sign_out(session: AsyncSession, actor: Actor) -> None:
 
 
 async def revoke_all(session: AsyncSession, user_id: UUID) -> None:
-    """End every sign-in of a person, in browsers too, and those that wait for a second factor."""
-    await session.execute(delete(BrowserSession).where(col(BrowserSession.user_id) == user_id))
-    await session.execute(delete(PendingSignIn).where(col(PendingSignIn.user_id) == user_id))
+    """End every sign-in of a person, those that wait for a second factor, and personal tokens."""
+    for model in (BrowserSession, PendingSignIn, PersonalToken):
+        await session.execute(delete(model).where(col(model.user_id) == user_id))
     await session.execute(
         update(TokenFamily)
         .where(col(TokenFamily.user_id) == user_id, col(TokenFamily.revoked_at).is_(None))
@@ -218,6 +229,8 @@ async def find_actor(reader: Reader, claims: Claims) -> Actor | None:
     row = rows[0]
     role = Role(row["role"])
     scopes = claims.scopes & held_scopes(role)
+    if claims.client_id not in FIRST_PARTY_CLIENTS:
+        scopes -= FIRST_PARTY_SCOPES  # whatever it was granted
     return Actor(row["id"], row["username"], role, scopes, claims.family_id)
 
 

@@ -29,6 +29,9 @@ LEEWAY = 30
 """Seconds by which clocks may differ."""
 CACHE_SIZE = 10_000
 FIRST_PARTY_CLIENT = "backend-hub"
+SWAGGER_CLIENT = "swagger-ui"
+FIRST_PARTY_CLIENTS = frozenset({FIRST_PARTY_CLIENT, SWAGGER_CLIENT})
+"""The hub's own: its password form, and its Swagger UI."""
 # Exactly: Python's base64 skips foreign characters, so that one token had countless spellings,
 # each with a place in the cache.
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)

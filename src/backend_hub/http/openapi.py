@@ -34,6 +34,7 @@ TAGS = [
     ("topics", "The tree that posts are sorted into."),
     ("tags", "Words that posts are found by, and their synonyms."),
     ("users", "People and their posts."),
+    ("account", "Your own sign-ins, apps and tokens; your data, and the end of your account."),
     ("auth", "Registration and tokens."),
     ("clients", "Apps that people sign in to through the hub (OAuth 2.1, OpenID Connect)."),
     ("identity-providers", "Whom people sign in with (GitHub, any OpenID provider), for admins."),

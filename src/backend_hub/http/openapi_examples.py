@@ -13,11 +13,11 @@ from backend_hub.http.cursors import encode_cursor
 from backend_hub.http.openapi_schemas import PREFIX
 
 EXAMPLE_IDS = {
-    name: f"01990000-0000-7000-8000-00000000000{number}"
+    name: f"01990000-0000-7000-8000-{number:012}"
     for number, name in enumerate(
         [
             *("resource_id", "question_id", "answer_id", "comment_id", "contribution_id"),
-            *("review_id", "user_id", "post_id", "id"),
+            *("review_id", "user_id", "post_id", "id", "session_id", "token_id"),
         ],
         start=1,
     )

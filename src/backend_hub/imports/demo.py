@@ -4,9 +4,11 @@ Their ids are the examples of the OpenAPI document, so that Try it out finds the
 """
 
 import secrets
+from datetime import timedelta
 from typing import TypeVar
 from uuid import UUID
 
+from backend_hub.auth.models import BrowserSession, PersonalToken
 from backend_hub.auth.passwords import hash_password
 from backend_hub.auth.service import hash_token
 from backend_hub.contributions.models import Contribution, ContributionState, Decision, Review
@@ -18,7 +20,7 @@ from backend_hub.identity.models import IdentityProvider, ProviderKind
 from backend_hub.identity.presets import OPENID
 from backend_hub.identity.schemas import EXAMPLE_PROVIDER
 from backend_hub.imports.accounts import add_account, find_account
-from backend_hub.oauth.models import ClientType, OAuthClient
+from backend_hub.oauth.models import ClientType, Consent, OAuthClient
 from backend_hub.posts.content import PostContent, TextContent
 from backend_hub.posts.models import Comment, Post, PostKind
 from backend_hub.posts.service import create_post
@@ -115,6 +117,35 @@ async def seed_demo(session: AsyncSession) -> None:
             )
         )
         await session.flush()
+        await _sign_demo_in(session, demo)
+
+
+async def _sign_demo_in(session: AsyncSession, demo: User) -> None:
+    """A browser, a token and an app of demo's; nobody has the secrets of any."""
+    later = utcnow() + timedelta(days=30)
+    secret_hashes = [hash_token(secrets.token_urlsafe(32)) for _ in range(2)]
+    session.add_all(
+        [
+            BrowserSession(
+                id=ID["session_id"],
+                user_id=demo.id,
+                token_hash=secret_hashes[0],
+                user_agent="Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+                address="192.0.2.7",
+                expires_at=later,
+            ),
+            PersonalToken(
+                id=ID["token_id"],
+                user_id=demo.id,
+                name="Nightly backup",
+                token_hash=secret_hashes[1],
+                scope="posts:write",
+                expires_at=later,
+            ),
+            Consent(user_id=demo.id, client_id=EXAMPLE_CLIENT, scope="openid profile"),
+        ]
+    )
+    await session.flush()
 
 
 async def _account(session: AsyncSession, username: str) -> User:

@@ -7,16 +7,20 @@ from authlib.oauth2.rfc6749 import ClientMixin
 from authlib.oauth2.rfc8628 import DEVICE_CODE_GRANT_TYPE
 from sqlalchemy.dialects.postgresql import insert
 
-from backend_hub.auth.scopes import OPENID_SCOPES, SCOPES
+from backend_hub.auth.scopes import APP_SCOPES, OPENID_SCOPES, SCOPES
 from backend_hub.auth.service import hash_token
+from backend_hub.auth.tokens import SWAGGER_CLIENT
 from backend_hub.db import AsyncSession
 from backend_hub.oauth.models import ClientType, OAuthClient
 from backend_hub.oauth.redirects import matches
 from backend_hub.settings import LOOPBACK, Settings
 
-SWAGGER_CLIENT = "swagger-ui"
 SWAGGER_REDIRECT = "/docs/oauth2-redirect"
 ALL_SCOPES = SCOPES | OPENID_SCOPES
+"""With those of the hub's own clients."""
+SWAGGER_SCOPE = " ".join(ALL_SCOPES)
+GRANTABLE_SCOPES = APP_SCOPES | OPENID_SCOPES
+"""What any app may register and ask for."""
 CONFIDENTIAL = frozenset({ClientType.web, ClientType.machine})
 MAX_ID = 64
 
@@ -41,7 +45,8 @@ class KnownClient(ClientMixin):  # type: ignore[misc]
         Unknown words are left out: OpenID Connect Core 3.1.2.1 says so. Without any the app asks
         for all that it registered.
         """
-        registered = self.row.scope.split()
+        known = ALL_SCOPES if self.id == SWAGGER_CLIENT else GRANTABLE_SCOPES
+        registered = [name for name in self.row.scope.split() if name in known]
         asked = (scope or "").split()
         allowed = [name for name in registered if name in asked] if asked else registered
         return " ".join(allowed) or None
@@ -75,7 +80,7 @@ async def find_client(
     row = await session.get(OAuthClient, client_id)
     if client_id == SWAGGER_CLIENT:
         uris = swagger_redirects(settings)
-        if row is None or row.redirect_uris != uris:
+        if row is None or row.redirect_uris != uris or row.scope != SWAGGER_SCOPE:
             row = await _keep_swagger_client(session, uris)
     return KnownClient(row) if row else None
 
@@ -95,7 +100,7 @@ async def _keep_swagger_client(session: AsyncSession, uris: list[str]) -> OAuthC
         "name": "Swagger UI",
         "type": ClientType.spa,
         "redirect_uris": uris,
-        "scope": " ".join(ALL_SCOPES),
+        "scope": SWAGGER_SCOPE,
         "verified": True,
         "version": 1,
     }

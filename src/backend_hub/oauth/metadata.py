@@ -5,7 +5,7 @@ from typing import Any
 from authlib.oauth2.rfc8628 import DEVICE_CODE_GRANT_TYPE
 
 from backend_hub.auth.proofs import ALGORITHMS
-from backend_hub.oauth.clients import ALL_SCOPES
+from backend_hub.oauth.clients import GRANTABLE_SCOPES
 from backend_hub.oauth.registration import PATH as REGISTRATION
 from backend_hub.settings import Settings
 
@@ -35,7 +35,7 @@ def server_metadata(settings: Settings) -> dict[str, Any]:
         "end_session_endpoint": f"{issuer}/oauth/logout",
         "jwks_uri": f"{issuer}/.well-known/jwks.json",
         "service_documentation": f"{issuer}/docs",
-        "scopes_supported": list(ALL_SCOPES),
+        "scopes_supported": list(GRANTABLE_SCOPES),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": [

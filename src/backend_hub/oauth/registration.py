@@ -15,7 +15,7 @@ from sqlalchemy import delete, exists
 from sqlmodel import col
 
 from backend_hub.auth.models import TokenFamily
-from backend_hub.auth.scopes import OPENID_SCOPES, SCOPES_OF_ROLE
+from backend_hub.auth.scopes import FIRST_PARTY_SCOPES, OPENID_SCOPES, SCOPES_OF_ROLE
 from backend_hub.auth.service import hash_token
 from backend_hub.db import AsyncSession, utcnow
 from backend_hub.events.service import record
@@ -33,7 +33,7 @@ from backend_hub.settings import Settings
 from backend_hub.users.models import Role
 
 PATH = "/oauth/register"
-MAY_ASK = (SCOPES_OF_ROLE[Role.member] - {"clients:write"}) | frozenset(OPENID_SCOPES)
+MAY_ASK = (SCOPES_OF_ROLE[Role.member] - FIRST_PARTY_SCOPES) | frozenset(OPENID_SCOPES)
 UNUSED = timedelta(days=30)
 """After which an app that nobody signed in to is forgotten."""
 

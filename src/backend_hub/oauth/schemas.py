@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from backend_hub.http.schemas import UNSET, Id, Moment, PatchModel, ReadModel, Version, WriteModel
-from backend_hub.oauth.clients import ALL_SCOPES
+from backend_hub.oauth.clients import GRANTABLE_SCOPES
 from backend_hub.oauth.models import ClientType
 from backend_hub.oauth.redirects import mistake_in, mistake_in_origin
 
@@ -37,14 +37,14 @@ PushedOnly = Annotated[
 
 
 def _known(scope: str) -> str:
-    if scope not in ALL_SCOPES:
+    if scope not in GRANTABLE_SCOPES:
         raise ValueError("is not a scope of this hub")
     return scope
 
 
 ScopeName = Annotated[
     str,
-    Field(min_length=1, max_length=60, json_schema_extra={"enum": sorted(ALL_SCOPES)}),
+    Field(min_length=1, max_length=60, json_schema_extra={"enum": sorted(GRANTABLE_SCOPES)}),
     AfterValidator(_known),
 ]
 ScopeNames = Annotated[

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
 
 from backend_hub.auth.actor import Actor
-from backend_hub.auth.service import renew_actor
+from backend_hub.auth.personal_tokens import renew_any_actor
 from backend_hub.db import Database
 from backend_hub.errors import Unavailable
 from backend_hub.events.models import Event
@@ -104,7 +104,7 @@ async def follow(
     ends = now() + seconds
     while not bell.closing:
         rung = bell.next_ring  # before the read: what comes while it runs is not missed
-        if actor is not None and (actor := await renew_actor(bell.database, actor)) is None:
+        if actor is not None and (actor := await renew_any_actor(bell.database, actor)) is None:
             return
         async with bell.database.reading() as session:
             found = await read_events(session, actor, type_prefix, PageParams(PAGE, after))

@@ -45,10 +45,10 @@ def visible(actor: Actor | None) -> ColumnElement[bool]:
 def reachable(actor: Actor | None) -> ColumnElement[bool]:
     """What is visible, and what a person may restore: their own, and all for moderators.
 
-    Used for one post at a time, never for lists.
+    Used for one post at a time, never for lists. A post without a revision has no text to restore:
+    its author left, and took it along.
     """
     if actor is None:
         return visible(None)
-    if actor.moderates:
-        return or_(visible(actor), col(Post.draft).is_(False))
-    return or_(visible(actor), col(Post.author_id) == actor.id)
+    theirs = col(Post.draft).is_(False) if actor.moderates else col(Post.author_id) == actor.id
+    return or_(visible(actor), and_(theirs, col(Post.revision) > 0))

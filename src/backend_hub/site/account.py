@@ -1,16 +1,22 @@
 """Pages of one's own account: the frame that they share, and the first of them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
+from pydantic import ValidationError
 from starlette.responses import HTMLResponse, Response
 
+from backend_hub.auth.actor import Actor
 from backend_hub.auth.browser_sessions import SignedInBrowser
+from backend_hub.auth.scopes import held_scopes
 from backend_hub.auth.security_log import WORDS, list_security_events
+from backend_hub.db import AsyncSession
 from backend_hub.http.routing import LenientRoute
 from backend_hub.http.sessions import Session
-from backend_hub.site.browser import form_page
+from backend_hub.site.browser import form_page, read_form, require_own_form
 from backend_hub.site.entering import signed_in
+from backend_hub.users.models import Role
 
 router = APIRouter(
     include_in_schema=False, route_class=LenientRoute, default_response_class=HTMLResponse
@@ -21,9 +27,19 @@ SECTIONS = (
     ("/account/sign-in", "Email and password"),
     ("/account/factors", "Second factor and passkeys"),
     ("/account/identities", "Other accounts"),
+    ("/account/sessions", "Sessions and apps"),
+    ("/account/tokens", "Tokens"),
+    ("/account/apps", "Apps you made"),
+    ("/account/data", "Your data"),
     ("/account/security", "Security log"),
 )
 """The paths and names of the pages, in the order of their navigation."""
+
+
+def _section(path: str) -> str:
+    """Which page of the navigation a path lies below."""
+    inside = (known for known, _ in SECTIONS if path == known or path.startswith(f"{known}/"))
+    return max(inside, key=len, default="")
 
 
 def account_page(
@@ -47,9 +63,35 @@ def account_page(
         status=status,
         who=browser.user,
         sections=SECTIONS,
-        here=here or request.url.path,
+        here=here or _section(request.url.path),
         **values,
     )
+
+
+async def sent_form(
+    request: Request, session: AsyncSession, *, recently: bool = False
+) -> tuple[SignedInBrowser, dict[str, str]]:
+    """Who sent a form of these pages, and what is in it; raises NeedsSignIn and ForeignForm."""
+    browser = await signed_in(request, session, recently=recently)
+    form = await read_form(request)
+    require_own_form(request, form)
+    return browser, form
+
+
+def actor_of(browser: SignedInBrowser) -> Actor:
+    """The person at a browser, with all that their role holds."""
+    user = browser.user
+    return Actor(user.id, user.username, Role(user.role), held_scopes(user.role))
+
+
+def problems_of(error: ValidationError, labels: Mapping[str, str]) -> dict[str, str]:
+    """What is wrong with which field of a form; what concerns several is of the last."""
+    found = dict.fromkeys(labels, "")
+    for item in error.errors(include_input=False, include_url=False, include_context=False):
+        name = str(item["loc"][0]) if item["loc"] else list(labels)[-1]
+        message = item["msg"].removeprefix("Value error, ")
+        found[name] = found.get(name) or f"{labels.get(name, name)}: {message}."
+    return found
 
 
 @router.get("/account")

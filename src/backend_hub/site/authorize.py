@@ -8,7 +8,9 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from backend_hub.auth.browser_sessions import SignedInBrowser
 from backend_hub.auth.dependencies import current_tokens
+from backend_hub.auth.security_log import note
 from backend_hub.db import AsyncSession
+from backend_hub.http.callers import caller_of
 from backend_hub.http.routing import LenientRoute
 from backend_hub.http.sessions import Session
 from backend_hub.oauth.assembly import make_server
@@ -83,6 +85,8 @@ async def decide(request: Request, session: Session) -> Response:
         return await finish(session, asked, None)
     scopes = " ".join(asked.scopes_for(browser))
     await remember_consent(session, browser.user.id, asked.client, scopes)
+    caller = caller_of(request.scope)
+    note(session, browser.user.id, "app_allowed", caller, asked.client.row.name)
     return await finish(session, asked, browser)
 
 

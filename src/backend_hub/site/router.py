@@ -4,9 +4,13 @@ from fastapi import FastAPI
 
 from backend_hub.site import (
     account,
+    account_apps,
+    account_data,
     account_factors,
     account_identities,
+    account_sessions,
     account_sign_in,
+    account_tokens,
     assets,
     authorize,
     dev_mail,
@@ -42,3 +46,7 @@ def install(app: FastAPI) -> None:
     app.include_router(recovery.router)
     app.include_router(dev_mail.router)
     app.include_router(account_factors.router)
+    app.include_router(account_sessions.router)
+    app.include_router(account_tokens.router)
+    app.include_router(account_data.router)
+    app.include_router(account_apps.router)

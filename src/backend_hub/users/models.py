@@ -52,4 +52,6 @@ class User(SQLModel, table=True):
     role: str = Field(default=Role.member, max_length=20)
     version: int = Field(default=1)
     disabled_at: datetime | None = timestamp_field()
+    deleted_at: datetime | None = timestamp_field()
+    """Its person left: what remains is a name for what they wrote (account/deletion.py)."""
     created_at: datetime = created_at_field()

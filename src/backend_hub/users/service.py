@@ -2,18 +2,34 @@
 
 from uuid import UUID
 
-from sqlmodel import select
+from sqlmodel import col, select
 
 from backend_hub.db import AsyncSession, utcnow
-from backend_hub.errors import Conflict, NotFound
+from backend_hub.errors import Conflict, Forbidden, NotFound
 from backend_hub.events.service import record
 from backend_hub.http.etag import require_version
-from backend_hub.users.models import User
+from backend_hub.users.models import Role, User
 from backend_hub.users.schemas import AccountUpdate, MeUpdate
 
 
 class OwnAccount(Conflict):
     code, title = "own_account", "Admins cannot demote or disable themselves"
+
+
+class LastAdmin(Conflict):
+    code, title = "last_admin", "Somebody has to stay admin: make another one first"
+
+
+class DeletedAccount(Conflict):
+    code, title = "deleted_account", "Its person left: there is nobody to change it for"
+
+
+async def _lock_admins(session: AsyncSession) -> frozenset[UUID]:
+    """Who is admin; nobody else changes that before this transaction ends."""
+    admins = select(User.id).where(User.role == Role.admin, col(User.disabled_at).is_(None))
+    # In one order, so that no two wait for each other; votes and comments need not wait.
+    locked = admins.order_by(col(User.id)).with_for_update(key_share=True)
+    return frozenset((await session.exec(locked)).all())
 
 
 async def lock_user(session: AsyncSession, user_id: UUID, if_match: str) -> User:
@@ -23,6 +39,15 @@ async def lock_user(session: AsyncSession, user_id: UUID, if_match: str) -> User
     if user is None:
         raise NotFound("There is no such account")
     require_version(if_match, user.version)
+    return user
+
+
+async def lock_leaving_user(session: AsyncSession, user_id: UUID) -> User:
+    """The account of somebody who leaves, locked; raises LastAdmin."""
+    admins = await _lock_admins(session)
+    user = await lock_user(session, user_id, "*")
+    if admins == {user_id}:
+        raise LastAdmin
     return user
 
 
@@ -48,10 +73,17 @@ async def update_profile(
 async def update_account(
     session: AsyncSession, admin_id: UUID, user_id: UUID, form: AccountUpdate, if_match: str
 ) -> User:
-    """Change a role, or disable an account; its tokens stop working with the next request."""
+    """Change a role, or disable an account; its tokens stop working with the next request.
+
+    Raises Forbidden for an admin whom another one demoted a moment ago: so one always stays.
+    """
     if admin_id == user_id:
         raise OwnAccount
+    if admin_id not in await _lock_admins(session):
+        raise Forbidden("You are no admin any more")
     user = await lock_user(session, user_id, if_match)
+    if user.deleted_at is not None:
+        raise DeletedAccount
     changes = form.changes()
     if "role" in changes:
         user.role = changes["role"]
