@@ -22,6 +22,7 @@ def upgrade() -> None:
         "mails",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("recipient", sqlmodel.sql.sqltypes.AutoString(length=254), nullable=True),
+        sa.Column("user_id", sa.Uuid(), nullable=True),
         sa.Column("template", sqlmodel.sql.sqltypes.AutoString(length=40), nullable=False),
         sa.Column(
             "details", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False
@@ -41,9 +42,13 @@ def upgrade() -> None:
             server_default=sa.text("now()"),
             nullable=False,
         ),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("fk_mails_user_id_users"), ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_mails")),
     )
     op.create_index("ix_mails_next_try_at", "mails", ["next_try_at"], unique=False)
+    op.create_index(op.f("ix_mails_user_id"), "mails", ["user_id"], unique=False)
     op.create_table(
         "throttles",
         sa.Column("key", sqlmodel.sql.sqltypes.AutoString(length=100), nullable=False),
@@ -91,5 +96,6 @@ def downgrade() -> None:
     op.drop_table("email_tokens")
     op.drop_index(op.f("ix_throttles_tried_at"), table_name="throttles")
     op.drop_table("throttles")
+    op.drop_index(op.f("ix_mails_user_id"), table_name="mails")
     op.drop_index("ix_mails_next_try_at", table_name="mails")
     op.drop_table("mails")

@@ -79,7 +79,10 @@ def test_every_column_that_may_hold_text_is_looked_through() -> None:
         if not isinstance(column.type, shown) and column.type.python_type is bytes
     }
     of_nobody = {"signing_keys.private_pem", "dpop_proofs.proof_hash"}
-    assert hidden == {"idempotency_records.body", *of_nobody}
+    of_nobody |= {"identity_providers.sealed_secret", "passkey_challenges.challenge"}
+    keys = {"passkeys.credential_id", "passkeys.public_key", "second_factors.totp_secret"}
+    keys |= {"login_transactions.sealed_verifier"}
+    assert hidden == {"idempotency_records.body", *of_nobody, *keys}
 
 
 async def test_what_others_built_upon_stays_and_the_rest_goes(hub: Hub) -> None:

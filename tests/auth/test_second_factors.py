@@ -198,7 +198,7 @@ async def test_58_the_session_id_changes_with_the_second_step(hub: Hub) -> None:
     before = set(browser.client.cookies.values())
     assert len(before) == 2
     await send_code(browser, app.code())
-    assert set(browser.client.cookies) == {"hub_session"}
+    assert set(browser.client.cookies) == {"hub_session", "hub_device"}
     assert not before & set(browser.client.cookies.values())
     for old in before:
         thief = surfer_at(hub)

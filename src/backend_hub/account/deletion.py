@@ -23,6 +23,7 @@ from backend_hub.errors import Unprocessable
 from backend_hub.events.models import Event
 from backend_hub.events.service import record
 from backend_hub.http.models import IdempotencyRecord
+from backend_hub.mail.models import Mail
 from backend_hub.posts.comments import delete_comment
 from backend_hub.posts.models import Comment, Post, PostKind, Revision
 from backend_hub.posts.service import delete_post, lock_post
@@ -61,6 +62,9 @@ async def _forget(session: AsyncSession, user: User) -> None:
         col(IdempotencyRecord.location) == f"/api/v1/users/{user.username}",
     )
     await session.execute(delete(IdempotencyRecord).where(kept))
+    if user.email is not None:  # mails that have yet to leave would be to nobody
+        theirs = func.lower(Mail.recipient) == user.email.lower()
+        await session.execute(delete(Mail).where(theirs))
     # What only they saw of the log says nothing any more; what all saw loses their name.
     private = col(Event.actor_id) == user.id, col(Event.audience) == "actor"
     await session.execute(update(Event).where(*private).values(data={}))

@@ -75,6 +75,7 @@ HOLDINGS = (
     Holding("recovery_codes", "user_id", deleted=True, why="they are secrets"),
     Holding("pending_sign_ins", "user_id", deleted=True, why="a sign-in waits for minutes"),
     Holding("login_transactions", "user_id", deleted=True, why="a sign-in waits for minutes"),
+    Holding("mails", "user_id", deleted=True, why="a mail leaves within minutes"),
     Holding("email_tokens", "user_id", deleted=True, why="links of mails, secrets for a day"),
     Holding("oauth_consents", "user_id", "allowed_apps", deleted=True),
     Holding("oauth_codes", "user_id", deleted=True, why="a code lives for a minute"),

@@ -85,6 +85,7 @@ def note(session: AsyncSession, user_id: UUID, kind: str, caller: Caller, detail
             session,
             select(User.email).where(verified).scalar_subquery(),
             "security",
+            user_id=user_id,
             what=words,
             detail=detail[:200],
             when=f"{utcnow():%Y-%m-%d %H:%M} UTC",

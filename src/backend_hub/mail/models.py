@@ -23,6 +23,10 @@ class Mail(SQLModel, table=True):
     id: UUID = id_field()
     recipient: str | None = Field(default=None, max_length=254)
     """None: to nobody. It was written all the same, so that an answer's time tells nothing."""
+    user_id: UUID | None = Field(
+        default=None, foreign_key="users.id", ondelete="CASCADE", index=True
+    )
+    """Whose account it tells of, where that may be known."""
     template: str = Field(max_length=40)
     details: dict[str, Any] = Field(
         default_factory=dict, sa_column=Column(JSONB, nullable=False, server_default="{}")

@@ -3,6 +3,7 @@
 import base64
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives import hashes
@@ -21,6 +22,7 @@ def queue_mail(
     recipient: Any,
     template: str,
     *,
+    user_id: UUID | None = None,
     sealed: str | None = None,
     expires_at: datetime | None = None,
     **details: Any,
@@ -33,6 +35,7 @@ def queue_mail(
     session.add(
         Mail(
             recipient=recipient,
+            user_id=user_id,
             template=template,
             details=details,
             sealed=sealed,

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from pydantic import ValidationError
 from sqlalchemy import func
 from sqlmodel import select
@@ -39,7 +39,7 @@ from backend_hub.site.browser import (
     source_after,
 )
 from backend_hub.site.entering import SECOND_STEP, enter, signed_in
-from backend_hub.site.sign_in import Next, form_problems, require_open, sign_in_page
+from backend_hub.site.sign_in import Next, form_problems, offer, require_open, sign_in_page
 from backend_hub.users.models import User
 
 router = APIRouter(
@@ -113,7 +113,7 @@ CHALLENGES = {
 }
 
 
-@router.post("/sign-in/passkey")
+@router.post("/sign-in/passkey", dependencies=[Depends(offer)])
 async def sign_in_with_passkey(request: Request, session: Session) -> Response:
     form = await read_form(request)
     require_own_form(request, form)
