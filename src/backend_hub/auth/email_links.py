@@ -48,6 +48,7 @@ def mail_link(
         session,
         email if user else None,
         purpose,
+        user_id=user.id if user else None,
         sealed=seal(settings, token),
         expires_at=expires_at,
         username=user.username if user else "",
