@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from backend_hub import embedded
-from tests.program.conftest import free_port
+from tests.serving import free_port
 
 
 @dataclass

@@ -93,7 +93,7 @@ async def test_swagger_ui_without_signing_in_is_refused(browser: Browser, served
 async def test_swagger_ui_works_under_another_name_of_the_same_hub(
     browser: Browser, served: Served
 ) -> None:
-    elsewhere = Served(served.url.replace("127.0.0.1", "localhost"), served.hub, served.paths)
+    elsewhere = Served(served.url.replace("localhost", "127.0.0.1"), served.hub, served.paths)
     async with visiting(browser, elsewhere) as visit:
         await visit.go("/docs")
         assert (await execute(visit.page, "topics-list_topics"))[0] == "200"

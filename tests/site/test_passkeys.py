@@ -58,8 +58,8 @@ async def sign_out(page: Page, url: str) -> None:
     await page.wait_for_url(f"{url}/")
 
 
-async def test_signing_up_out_and_in_with_a_passkey(browser: Browser, local: Served) -> None:
-    async with with_authenticator(browser, local) as visit:
+async def test_signing_up_out_and_in_with_a_passkey(browser: Browser, served: Served) -> None:
+    async with with_authenticator(browser, served) as visit:
         page = visit.page
         await visit.go("/sign-up?next=/account")
         await page.get_by_role("link", name="Make an account with a passkey").click()
@@ -74,9 +74,9 @@ async def test_signing_up_out_and_in_with_a_passkey(browser: Browser, local: Ser
         visit.went_well()
 
 
-async def test_signing_in_by_the_button(browser: Browser, local: Served) -> None:
-    await local.hub.person("button-presser")
-    async with with_authenticator(browser, local) as visit:
+async def test_signing_in_by_the_button(browser: Browser, served: Served) -> None:
+    await served.hub.person("button-presser")
+    async with with_authenticator(browser, served) as visit:
         page = visit.page
         await page.add_init_script("delete PublicKeyCredential.isConditionalMediationAvailable")
         await send_password(visit, "button-presser")
@@ -88,9 +88,9 @@ async def test_signing_in_by_the_button(browser: Browser, local: Served) -> None
         visit.went_well()
 
 
-async def test_a_passkey_after_the_password(browser: Browser, local: Served) -> None:
-    await local.hub.person("two-steps")
-    async with with_authenticator(browser, local) as visit:
+async def test_a_passkey_after_the_password(browser: Browser, served: Served) -> None:
+    await served.hub.person("two-steps")
+    async with with_authenticator(browser, served) as visit:
         page = visit.page
         await page.add_init_script("delete PublicKeyCredential.isConditionalMediationAvailable")
         await send_password(visit, "two-steps")
@@ -105,9 +105,9 @@ async def test_a_passkey_after_the_password(browser: Browser, local: Served) -> 
 
 
 async def test_a_device_without_a_passkey_says_so_and_the_page_goes_on(
-    browser: Browser, local: Served
+    browser: Browser, served: Served
 ) -> None:
-    async with with_authenticator(browser, local) as visit:
+    async with with_authenticator(browser, served) as visit:
         await visit.go("/sign-in")
         button = visit.page.get_by_role("button", name="Sign in with a passkey")
         await button.click()
@@ -115,9 +115,9 @@ async def test_a_device_without_a_passkey_says_so_and_the_page_goes_on(
         await expect(button).to_be_enabled()
 
 
-async def test_without_scripts_all_else_works(browser: Browser, local: Served) -> None:
-    await local.hub.person("no-script")
-    async with visiting(browser, local, java_script_enabled=False) as visit:
+async def test_without_scripts_all_else_works(browser: Browser, served: Served) -> None:
+    await served.hub.person("no-script")
+    async with visiting(browser, served, java_script_enabled=False) as visit:
         await visit.go("/sign-in")
         await expect(visit.page.locator("noscript p")).to_be_visible()
         await send_password(visit, "no-script", PAGE)
@@ -126,24 +126,24 @@ async def test_without_scripts_all_else_works(browser: Browser, local: Served) -
 
 
 async def test_another_name_of_the_hub_says_where_passkeys_work(
-    browser: Browser, local: Served
+    browser: Browser, served: Served
 ) -> None:
-    elsewhere = Served(local.url.replace("localhost", "127.0.0.1"), local.hub, {})
+    elsewhere = Served(served.url.replace("localhost", "127.0.0.1"), served.hub, {})
     async with visiting(browser, elsewhere) as visit:
         await visit.go("/sign-in")
-        await expect(visit.page.locator("main")).to_contain_text(f"Passkeys work at {local.url}")
+        await expect(visit.page.locator("main")).to_contain_text(f"Passkeys work at {served.url}")
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", [390, 1280])
 async def test_the_pages_of_second_factors_fit_and_raise_no_barrier(
-    browser: Browser, local: Served, axe: str, scheme: str, width: int
+    browser: Browser, served: Served, axe: str, scheme: str, width: int
 ) -> None:
     username = f"looks-{scheme}-{width}"
-    await local.hub.person(username)
+    await served.hub.person(username)
     size = {"width": width, "height": 900}
     options = {"color_scheme": scheme, "viewport": size, "bypass_csp": True}
-    async with visiting(browser, local, **options) as visit:
+    async with visiting(browser, served, **options) as visit:
         page = visit.page
 
         async def look(name: str) -> None:
