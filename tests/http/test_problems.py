@@ -124,6 +124,10 @@ async def test_a_mistake_of_ours_is_a_500_that_tells_nothing(
         check_problem(answer, 500, "internal_error")
         assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example"
         assert MARK not in answer.text
+        page = await client.get("/fails", headers={"Accept": "text/html"})
+        assert page.status_code == 500
+        assert "<h1>Internal error</h1>" in page.text
+        assert MARK not in page.text
         assert (await client.get("/health/live")).status_code == 200
 
 

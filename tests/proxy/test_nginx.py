@@ -23,7 +23,8 @@ from cryptography.x509.oid import NameOID
 from tests.conftest import make_database
 from tests.faults.machine import ENVIRONMENT, people
 from tests.hub import question
-from tests.program.conftest import Program, free_port
+from tests.program.conftest import Program
+from tests.serving import free_port
 
 CONFIGURATION = Path(__file__).parents[2] / "deploy/nginx.conf"
 NAME = "hub.example.org"
