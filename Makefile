@@ -41,8 +41,8 @@ format: .venv/.dev ## Format the code and sort its imports
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format --quiet .
 
-bench: .venv/.dev ## Compare the hub with its peers
-	$(BIN)/python -m bench
+bench: .venv/.dev ## Compare the hub with its peers (ARGS="--works W1 --peers hub,raw")
+	$(BIN)/python -m bench $(ARGS)
 
 docs: .venv/.dev ## Write the generated pages of docs/
 	$(BIN)/backend-hub settings > docs/settings.md

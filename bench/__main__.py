@@ -1,178 +1,188 @@
 """`make bench`: the hub and its peers do the same work, one after the other.
 
-The server is on one core, wrk on the other. Each figure is the median of three runs; the ratio is
-to the limit, raw uvicorn and asyncpg. Nothing is printed for a peer with a wrong answer.
+The server is on one core, the load on the other. Each figure is the median of three runs; the
+ratio is to the limit, raw uvicorn and asyncpg. One wrong answer, and nothing is printed.
 """
 
 import argparse
 import asyncio
 import json
+import math
 import os
-import shutil
-import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from backend_hub import embedded
-from bench import load, works
-from bench.database import prepare
-from bench.peers import sql
+import psutil
 
-HERE = Path(__file__).parent
-MODULES = Path(".cache/bench-peers")
+from bench import load, servers, works
+from bench.database import clean, prepare, server
+
 RUNS = 3
-SECRET = "of-a-bench-that-keeps-no-secrets-0123456789"
-PORT = 8391
-STATEMENTS = {name: getattr(sql, name) for name in ("SUMMARIES", "WHOLE", "SEARCH", "RESOURCES")}
+Figures = dict[str, tuple[float, float]]
+"""Requests per second, and the server's CPU microseconds per request, of each work."""
 
 
-@dataclass(frozen=True)
-class Peer:
-    """A server, and where it answers."""
-
-    name: str
-    command: list[str]
-    prefix: str = ""
-    health: str = "/health"
-    environment: dict[str, str] = field(default_factory=dict)
-
-    def paths(self, right: works.Expected) -> dict[str, str]:
-        """Of each work that it does."""
-        return {
-            "W1": f"{self.prefix}/questions",
-            "W2": f"{self.prefix}/questions/{right.question}",
-            "W3": f"{self.prefix}/search?q=needle",
-            "W5": f"{self.prefix}/questions",
-            "W7": self.health,
-            "W9": f"{self.prefix}/resources?topic=topic-1",
-        }
+class Wrong(Exception):
+    """An answer that is not right."""
 
 
-def uvicorn(name: str, app: str) -> Peer:
-    options = ["--port", str(PORT), "--no-access-log", "--log-level", "warning"]
-    return Peer(name, [sys.executable, "-m", "uvicorn", app, *options])
-
-
-def node(name: str, file: str) -> Peer:
-    return Peer(name, ["node", str((MODULES / file).resolve())])
-
-
-def peers(folder: str) -> list[Peer]:
-    """The limit first, then the hub as it is served, then the others."""
-    hub = {
-        "HUB_ENVIRONMENT": "development",
-        "HUB_DATA_DIR": folder,
-        "HUB_SECRET_KEY": SECRET,
-        "HUB_LOG_FORMAT": "json",
-        "HUB_RATE_LIMIT": "100000000/minute",  # counted, never reached
-    }
-    serve = ["-c", "from backend_hub.cli import main; main()", "serve", "--no-seed"]
-    listed = [
-        uvicorn("raw uvicorn + asyncpg", "bench.peers.raw:app"),
-        Peer(
-            "Backend Hub",
-            [sys.executable, *serve, "--port", str(PORT)],
-            "/api/v1",
-            "/health/live",
-            hub,
-        ),
-        uvicorn("FastAPI + SQLModel, textbook", "bench.peers.fastapi_sqlmodel:app"),
-    ]
-    if shutil.which("npm") is None:
-        print("Without npm there is no Express and no Fastify.")
-        return listed
-    MODULES.mkdir(parents=True, exist_ok=True)
-    for file in ("package.json", "express.js", "fastify.js"):
-        shutil.copy(HERE / "peers" / file, MODULES)
-    install = ["npm", "install", "--silent", "--no-audit", "--no-fund"]
-    subprocess.run(install, cwd=MODULES, check=True)
-    return [*listed, node("Express + pg", "express.js"), node("Fastify + pg", "fastify.js")]
+def signed_in(peer: servers.Peer, username: str) -> str:
+    answer = load.ask(servers.PORT, peer.sign_in(username))
+    if answer.status != 200:
+        raise Wrong(f"{peer.name} does not sign in: {answer.status} {answer.body[:300]!r}")
+    token: str = json.loads(answer.body)["access_token"]
+    return token
 
 
 def measure(
-    peer: Peer, url: str, right: works.Expected, options: argparse.Namespace
-) -> dict[str, tuple[float, float]]:
-    """Requests per second, and the server's CPU microseconds per request, of each work."""
-    environment = {
-        "DATABASE_URL": url,
-        "PORT": str(PORT),
-        "BENCH_SQL": json.dumps(STATEMENTS),
-        **peer.environment,
-    }
-    base = f"http://127.0.0.1:{PORT}"
-    checks = works.checks(right)
+    peer: servers.Peer, url: str, right: works.Expected, chosen: list[str], seconds: float
+) -> Figures:
+    """Each chosen work of a peer; reads first. Raises Wrong."""
+    environment = servers.environment(peer, url)
     found = {}
-    with load.serving(peer.command, environment, base + peer.health) as pid:
-        etag = load.get(base + peer.paths(right)["W1"])[2]
-        for name, path in peer.paths(right).items():
-            if name not in options.works or (name == "W5" and not etag):
-                continue
-            headers = {"If-None-Match": etag} if name == "W5" else {}
-            if not checks[name](*load.get(base + path, headers)[:2]):
-                sys.exit(f"bench: {peer.name} answers {name} wrongly")
-            load.requests_per_second(base + path, 1, headers)
-            before = load.cpu_seconds(pid)
-            rates = [
-                load.requests_per_second(base + path, options.seconds, headers) for _ in range(RUNS)
-            ]
-            cpu = (load.cpu_seconds(pid) - before) * 1e6 / (sum(rates) * options.seconds)
-            if not checks[name](*load.get(base + path, headers)[:2]):
-                sys.exit(f"bench: {peer.name} answers {name} wrongly after the load")
-            found[name] = (median(rates), cpu)
+    with load.serving(peer.command, environment, servers.PORT, peer.paths.health) as process:
+        loads = peer.loads(right, lambda name: signed_in(peer, name))
+        if "W5" in chosen:
+            etag = load.ask(servers.PORT, loads["W1"]).etag
+            loads["W5"] = replace(loads["W5"], headers={"If-None-Match": etag})
+        for name, wanted in loads.items():
+            if name in chosen:
+                found[name] = _measure_one(peer, process, url, right, (name, wanted), seconds)
+    if set(chosen) & set(works.WRITES):
+        asyncio.run(clean(url))
     return found
 
 
-def show(results: dict[str, dict[str, tuple[float, float]]], chosen: list[str]) -> None:
-    """A Markdown table: requests per second, ratio to the limit, CPU of the server."""
-    limit = next(iter(results.values()))
-    print(f"\n| server | {' | '.join(chosen)} |\n|{'---|' * (len(chosen) + 1)}")
+def _measure_one(
+    peer: servers.Peer,
+    process: psutil.Process,
+    url: str,
+    right: works.Expected,
+    work: tuple[str, load.Load],
+    seconds: float,
+) -> tuple[float, float]:
+    name, wanted = work
+    answered = 0
+
+    def checked() -> str:
+        """One answer, looked into; raises Wrong."""
+        answer = load.ask(servers.PORT, wanted)
+        if answer.status != wanted.status or not works.checks(right)[name](
+            answer.status, answer.body
+        ):
+            raise Wrong(
+                f"{peer.name} answers {name} wrongly: {answer.status} {answer.body[:500]!r}"
+            )
+        return answer.body.decode()
+
+    body = checked()
+    if name not in works.WRITES:  # then every answer is the one that was looked into
+        wanted = replace(wanted, same=body)
+    if not seconds:
+        return math.nan, math.nan
+    rates, cpu = [], 0.0
+    first = replace(wanted, first=0)
+    for number in range(RUNS + 1):  # the first is to warm up
+        began = load.cpu_seconds(process)
+        run = load.run(servers.PORT, first, min(seconds, 1) if number == 0 else seconds)
+        if run.wrong:
+            raise Wrong(f"{peer.name} gave {run.wrong} wrong answers of {run.requests} to {name}")
+        if number > 0 and not run.requests:
+            raise Wrong(f"{peer.name} answers no {name} within {seconds} s: use longer runs")
+        first = replace(first, first=run.sent)
+        answered += run.requests
+        if number > 0:
+            rates.append(run.rate)
+            cpu += (load.cpu_seconds(process) - began) * 1e6 / run.requests / RUNS
+    if name not in works.WRITES:
+        checked()
+    elif not _all_written(url, name, answered, first):
+        raise Wrong(f"{peer.name} did not write what its {answered} answers to {name} say")
+    return median(rates), cpu
+
+
+def _all_written(url: str, name: str, answered: int, ended: load.Load) -> bool:
+    """Whether what was answered is in the database, whole and once.
+
+    Of each run the answers to the last requests were not waited for; a few more came of looking.
+    wrk makes one request a run that it does not send.
+    """
+    found = asyncio.run(works.written(url, name))
+    if found is None:
+        return False
+    if name == "W8":
+        return min(len(ended.ids), answered) - RUNS - 1 <= found <= len(ended.ids)
+    return answered <= found <= answered + 3 + (RUNS + 1) * load.CONNECTIONS
+
+
+def table(results: dict[str, Figures], chosen: list[str]) -> str:
+    """In Markdown: the ratio to the limit, requests per second, CPU of the server."""
+    limit = results.get(LIMIT, {})
+    lines = [f"| server | {' | '.join(chosen)} |", "|---" * (len(chosen) + 1) + "|"]
     for name, found in results.items():
         cells = []
         for work in chosen:
             if work not in found:
-                cells.append("")
+                cells.append("-")
                 continue
             rate, cpu = found[work]
-            ratio = f"{rate / limit[work][0]:.2f}" if work in limit else "-"
-            cells.append(f"{ratio} ({rate:,.0f}/s, {cpu:,.0f} us)")
-        print(f"| {name} | {' | '.join(cells)} |")
-    print("\n" + "\n".join(f"{name}: {works.WORKS[name]}" for name in chosen))
+            ratio = f"{rate / limit[work][0]:.2f} " if work in limit else ""
+            cells.append(f"{ratio}({rate:,.0f}/s, {cpu:,.0f} us)")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", *(f"{name}: {works.WORKS[name]}" for name in chosen)])
 
 
-def main() -> None:
+LIMIT = "raw uvicorn + asyncpg"
+
+
+def _names(known: list[str]) -> object:
+    def parse(text: str) -> list[str]:
+        names = text.split(",")
+        if unknown := set(names) - set(known):
+            raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: not of {', '.join(known)}")
+        return [name for name in known if name in names]
+
+    return parse
+
+
+def options_of(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--rows", type=int, default=100_000, help="questions")
-    parser.add_argument("--quick", action="store_true", help="1,000 questions, runs of a second")
-    parser.add_argument("--seconds", type=int, default=5, help="of one run")
-    parser.add_argument("--works", nargs="+", default=list(works.WORKS), choices=works.WORKS)
-    parser.add_argument("--only", nargs="+", default=[], help="words of the names of peers")
-    options = parser.parse_args()
-    if options.quick:
-        options.rows, options.seconds = 1_000, 1
-    if shutil.which("wrk") is None:
-        sys.exit("bench: install wrk first (apt-get install wrk)")
-    server = None
-    if not (address := os.environ.get("DATABASE_URL", "")):
-        server = embedded.start(Path(".cache/bench-postgres").resolve())
-        address = server.url
-    try:
-        url = asyncio.run(prepare(address.replace("+asyncpg", ""), options.rows))
+    parser.add_argument("--rows", type=int, default=100_000, help="questions (100,000)")
+    parser.add_argument("--seconds", type=float, default=2, help="of one run (2); 0: only look")
+    works_of, peers_of = _names(list(works.WORKS)), _names(servers.KEYS)
+    parser.add_argument("--works", type=works_of, default=list(works.WORKS), help="W1,W5")  # type: ignore[arg-type]
+    parser.add_argument("--peers", type=peers_of, default=servers.KEYS, help="hub,raw")  # type: ignore[arg-type]
+    parser.add_argument("--database-url", default=os.environ.get("DATABASE_URL", ""))
+    parser.add_argument("--data-dir", type=Path, default=Path(".cache/bench-postgres"))
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = options_of(arguments)
+    results: dict[str, Figures] = {}
+    with (
+        server(options.database_url, options.data_dir) as any_url,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        url = asyncio.run(prepare(any_url, options.rows))
         right = asyncio.run(works.expected(url))
-        with tempfile.TemporaryDirectory() as folder:
-            results = {}
-            for peer in peers(folder):
-                wanted = [word for word in options.only if word.lower() in peer.name.lower()]
-                if options.only and not wanted and not peer.name.startswith("raw"):
-                    continue
-                print(f"{peer.name} ...", flush=True)
-                results[peer.name] = measure(peer, url, right, options)
-        show(results, options.works)
-    finally:
-        if server is not None:
-            embedded.stop(server)
+        for peer in servers.peers(folder):
+            if peer.key not in options.peers or not peer.install():
+                continue
+            print(f"{peer.name} ...", file=sys.stderr, flush=True)
+            try:
+                results[peer.name] = measure(peer, url, right, options.works, options.seconds)
+            except Wrong as error:
+                sys.exit(f"bench: {error}")
+    if not options.seconds:
+        print("Every answer is right.")
+        return
+    client = "wrk" if load.has_wrk(options.seconds) else "bench.client"
+    print(f"\n{options.rows:,} questions, {load.CONNECTIONS} connections of {client}\n")
+    print(table(results, options.works))
 
 
 if __name__ == "__main__":

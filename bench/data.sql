@@ -44,7 +44,9 @@ INSERT INTO tags (id, name, description, version, created_at)
 CREATE TEMP TABLE rows AS
   SELECT 4 AS kind, n, n AS at FROM generate_series(1, $questions) AS n
   UNION ALL SELECT 4 + a, n, n + a FROM generate_series(1, $questions) AS n, generate_series(1, 3) AS a
-  UNION ALL SELECT 8, n, n FROM generate_series(1, $resources) AS n;
+  UNION ALL SELECT 8, n, n FROM generate_series(1, $resources) AS n
+  ORDER BY at, kind; -- posts come to lie in the order of their time
+ANALYZE rows;
 INSERT INTO posts (id, kind, author_id, parent_id, topic_id, title, body, body_html, language, license,
                    score, comment_count, revision, version, created_at, updated_at, last_activity_at,
                    draft, parent_deleted, search_config, search)
@@ -63,7 +65,6 @@ INSERT INTO posts (id, kind, author_id, parent_id, topic_id, title, body, body_h
     FROM rows
     JOIN texts ON texts.i = (n * 7 + kind) % 1000 + CASE kind WHEN 4 THEN 0 ELSE 1000 END
     CROSS JOIN LATERAL (SELECT CASE WHEN n % 2000 = 0 THEN ' needle' ELSE '' END) AS found (rare)
-    ORDER BY at, kind
   ) AS made;
 INSERT INTO questions (post_id, answer_count, accepted_answer_id)
   SELECT pg_temp.id(4, n), 3, CASE WHEN n % 3 = 0 THEN pg_temp.id(5, n) END

@@ -7,66 +7,175 @@ from typing import Any
 
 import asyncpg
 
+from bench.database import NEW, VOTER
+
 WORKS = {
-    "W1": "the newest 20 questions with author and tags",
+    "W1": "the newest 20 questions with author, topic and tags",
     "W2": "one question with its answers and authors",
     "W3": "search, top 20, with snippets",
-    "W5": "W1 again with If-None-Match",
+    "W4": "ask a question of 1 kB with three tags: signed in, with an Idempotency-Key",
+    "W5": "W1 again with If-None-Match: 304",
+    "W6": "W1, 500,000 questions deep (or half-way) by cursor",
     "W7": "health: no work",
+    "W8": "vote on a post: signed in",
     "W9": "20 resources of a topic and all below it",
+    "W10": "sign in with a password: Argon2id, 19 MiB, two passes, one lane",
+}
+WRITES = ("W4", "W8", "W10")
+DEPTH = 500_000
+VOTED = 2_000
+TITLE = "Which index serves a page that is sorted by score and then by id?"
+QUESTION = {
+    "title": TITLE,
+    "body": "A page is sorted by score, and by id where scores are equal. " * 16,
+    "topic": "topic-1",
+    "tags": ["query", "index", "table"],
 }
 
 
 @dataclass(frozen=True)
 class Expected:
-    """Ids that the right answers hold, asked of PostgreSQL by a way of its own."""
+    """What the right answers hold, asked of PostgreSQL by a way of its own."""
 
-    newest: list[str]
+    newest: list[Any]
+    deep: list[Any]
+    before: str
+    """The id after which the deep page begins."""
     question: str
-    answers: list[str]
-    found: set[str]
-    in_topic: list[str]
+    whole: dict[str, Any]
+    found: dict[str, str]
+    in_topic: list[Any]
+    voted: list[str]
+
+
+_LISTED = (
+    "SELECT p.id, p.title, u.username, coalesce(array_agg(t.name ORDER BY pt.position)"
+    " FILTER (WHERE t.id IS NOT NULL), '{{}}') FROM posts p JOIN users u ON u.id = p.author_id"
+    " LEFT JOIN post_tags pt ON pt.post_id = p.id LEFT JOIN tags t ON t.id = pt.tag_id"
+    " WHERE p.id IN ({}) GROUP BY p.id, u.id ORDER BY p.id DESC"
+)
 
 
 async def expected(url: str) -> Expected:
     connection = await asyncpg.connect(url)
 
-    async def ids(sql: str, *values: Any) -> list[str]:
-        return [str(row[0]) for row in await connection.fetch(sql, *values)]
+    async def listed(ids: str, *values: Any) -> list[Any]:
+        rows = await connection.fetch(_LISTED.format(ids), *values)
+        return [[str(row[0]), *list(row)[1:]] for row in rows]
 
-    newest = await ids("SELECT id FROM posts WHERE kind = 'question' ORDER BY id DESC LIMIT 20")
-    answers = await ids("SELECT id FROM posts WHERE parent_id = $1", newest[0])
-    found = await ids("SELECT id FROM posts WHERE body ~ '\\mneedle\\M'")
-    in_topic = await ids(
+    questions = "SELECT id FROM posts WHERE kind = 'question'"
+    count = await connection.fetchval("SELECT count(*) FROM questions")
+    before = await connection.fetchval(
+        f"{questions} ORDER BY id DESC OFFSET $1 LIMIT 1", min(DEPTH, count // 2) - 1
+    )
+    newest = await listed(f"{questions} ORDER BY id DESC LIMIT 20")
+    answers = await connection.fetch(
+        "SELECT p.id, p.body, u.username FROM posts p JOIN users u ON u.id = p.author_id"
+        " WHERE parent_id = $1",
+        newest[0][0],
+    )
+    body = await connection.fetchval("SELECT body FROM posts WHERE id = $1", newest[0][0])
+    found = await connection.fetch(
+        "SELECT p.id, u.username FROM posts p JOIN users u ON u.id = p.author_id"
+        " WHERE p.body LIKE '% needle'"
+    )
+    in_topic = await listed(
         "SELECT p.id FROM posts p JOIN topics t ON t.id = p.topic_id LEFT JOIN topics up"
         " ON up.id = t.parent_id WHERE p.kind = 'resource' AND 'topic-1' IN (t.slug, up.slug)"
         " ORDER BY p.id DESC LIMIT 20"
     )
+    voted = await connection.fetch(f"{questions} ORDER BY id LIMIT $1", VOTED)
+    deep = await listed(f"{questions} AND id < $1 ORDER BY id DESC LIMIT 20", before)
     await connection.close()
-    return Expected(newest, newest[0], answers, set(found), in_topic)
+    whole = {
+        "item": newest[0],
+        "body": body,
+        "answers": {str(row[0]): [row[1], row[2]] for row in answers},
+    }
+    return Expected(
+        newest=newest,
+        deep=deep,
+        before=str(before),
+        question=newest[0][0],
+        whole=whole,
+        found={str(row[0]): row[1] for row in found},
+        in_topic=in_topic,
+        voted=[str(row[0]) for row in voted],
+    )
+
+
+def _item(item: dict[str, Any]) -> list[Any]:
+    """What is compared of a post in a list."""
+    tags = [tag if isinstance(tag, str) else tag["name"] for tag in item["tags"]]
+    return [item["id"], item["title"], item["author"]["username"], tags]
 
 
 def checks(right: Expected) -> dict[str, Callable[[int, bytes], bool]]:
     """For each work whether a status and a body are right."""
 
-    def ids(body: bytes) -> list[str]:
-        return [item["id"] for item in json.loads(body)["items"]]
+    def page(wanted: list[Any]) -> Callable[[int, bytes], bool]:
+        return lambda status, body: [_item(item) for item in json.loads(body)["items"]] == wanted
 
     def whole(status: int, body: bytes) -> bool:
         question = json.loads(body)
-        listed = {answer["id"] for answer in question["answers"]}
-        return question["id"] == right.question and listed == set(right.answers)
+        answers = {a["id"]: [a["body"], a["author"]["username"]] for a in question["answers"]}
+        shown = {"item": _item(question), "body": question["body"], "answers": answers}
+        return shown == right.whole
 
     def hits(status: int, body: bytes) -> bool:
-        listed = ids(body)
-        wanted = min(20, len(right.found))
-        return len(set(listed)) == wanted and set(listed) <= right.found
+        listed = {item["id"]: item["author"]["username"] for item in json.loads(body)["items"]}
+        return len(listed) == min(20, len(right.found)) and listed.items() <= right.found.items()
+
+    def asked(status: int, body: bytes) -> bool:
+        made = json.loads(body)
+        return status == 201 and _item(made)[1:] == [TITLE, "bench-writer", QUESTION["tags"]]
 
     return {
-        "W1": lambda status, body: ids(body) == right.newest,
+        "W1": page(right.newest),
         "W2": whole,
         "W3": hits,
+        "W4": asked,
         "W5": lambda status, body: status == 304 and not body,
+        "W6": page(right.deep),
         "W7": lambda status, body: status == 200,
-        "W9": lambda status, body: ids(body) == right.in_topic,
+        "W8": lambda status, body: json.loads(body)["value"] in (-1, 1),
+        "W9": page(right.in_topic),
+        "W10": lambda status, body: json.loads(body)["access_token"].count(".") == 2,
     }
+
+
+async def written(url: str, work: str) -> int | None:
+    """How many of a work's writes are in the database; None when rows that belong together are
+    not all there."""
+    connection = await asyncpg.connect(url)
+    found: int | None
+    if work == "W4":
+        row = await connection.fetchrow(
+            "SELECT count(*), count(q.post_id), coalesce(sum(cardinality(array("
+            "SELECT 1 FROM post_tags t WHERE t.post_id = p.id))), 0),"
+            " (SELECT count(*) FROM idempotency_records), count(search)"
+            " FROM posts p LEFT JOIN questions q ON q.post_id = p.id WHERE p.id > $1",
+            NEW,
+        )
+        count = row[0]
+        found = count if tuple(row) == (count, count, 3 * count, count, count) else None
+    elif work == "W8":
+        votes, moved = await connection.fetchrow(
+            "SELECT (SELECT coalesce(sum(value), 0) FROM votes), sum(score - ("
+            " (hashint4(n::int + 4) & 2147483647) % 40 - 5)) FROM (SELECT score,"
+            " row_number() OVER (ORDER BY id) AS n FROM posts WHERE kind = 'question' AND id < $1)"
+            " AS numbered WHERE n <= $2",
+            NEW,
+            VOTED,
+        )
+        voters = await connection.fetchval(
+            "SELECT count(*) FROM users u WHERE u.username <> $1"
+            " AND EXISTS (SELECT FROM votes v WHERE v.user_id = u.id)",
+            VOTER,
+        )
+        count = await connection.fetchval("SELECT count(*) FROM votes")
+        found = count if votes == moved and not voters else None
+    else:
+        found = await connection.fetchval("SELECT count(*) FROM refresh_tokens")
+    await connection.close()
+    return found

@@ -58,10 +58,11 @@ def worker_name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def settings(worker_name: str) -> Settings:
+def settings(worker_name: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     settings = load_settings(
         environment="development",
         secret_key=SECRET,
+        data_dir=tmp_path_factory.mktemp("data"),
         public_url="http://testserver",
         database_url=os.environ["TEST_DATABASE_URL"],
         allowed_hosts=["*"],

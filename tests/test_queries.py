@@ -26,6 +26,9 @@ STATEMENTS: dict[str, tuple[str, int]] = {
     "read_token": ("/users/me/tokens/{token}", 2),
     "list_clients": ("/oauth/clients", 2),
     "read_client": ("/oauth/clients/{client}", 2),
+    "list_offered_providers": ("/auth/identity-providers", 2),
+    "list_identity_providers": ("/identity-providers", 2),
+    "read_identity_provider": ("/identity-providers/school", 2),
     "list_topics": ("/topics", 2),
     "read_topic": ("/topics/{topic}", 2),
     "list_tags": ("/tags", 2),
@@ -87,6 +90,11 @@ async def grow(hub: Hub, world: World, rows: int) -> None:
         names.setdefault("client", app["id"])
         await grow_account(hub, admin, names, app["id"])
         await grow_questions_and_contributions(ann, admin, names, mark)
+    for n in range(rows):
+        mark = f"{len(names)}-{n}" if "provider" in names else "school"
+        provider = {"slug": mark, "issuer": f"https://{mark}.example.org"}
+        form = {"name": "A school", "client_id": "the-hub"}
+        names["provider"] = (await admin.create("/identity-providers", provider | form))["slug"]
     synonyms = [f"word-{len(names)}-{n}" for n in range(rows)]
     await admin.patch("/tags/sql", {"synonyms": synonyms})
     names[f"grown {len(names)}"] = ""

@@ -1,6 +1,6 @@
 """Personal access tokens; accounts whose person left.
 
-Revision: 0008, after 0004
+Revision: 0008, after 0007
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import sqlmodel
 from alembic import op
 
 revision: str = "0008"
-down_revision: str | None = "0004"
+down_revision: str | None = "0007"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

@@ -34,6 +34,10 @@ ACCESS: dict[str, Access] = {
     "register": ANYONE,
     "issue_token": ANYONE,
     "sign_out": Access("member"),
+    "forgot_password": ANYONE,
+    "reset_password": ANYONE,
+    "verify_email": ANYONE,
+    "resend_verification": Access("member", "users:write"),
     # people
     "read_me": Access("member"),
     "update_me": Access("author", "users:write"),
@@ -61,6 +65,13 @@ ACCESS: dict[str, Access] = {
     "update_client": Access("author", "clients:write"),
     "delete_client": Access("author", "clients:write"),
     "renew_client_secret": Access("author", "clients:write"),
+    # whom people sign in with
+    "list_offered_providers": ANYONE,
+    "list_identity_providers": ADMIN_OF_USERS,
+    "create_identity_provider": ADMIN_OF_USERS,
+    "read_identity_provider": ADMIN_OF_USERS,
+    "update_identity_provider": ADMIN_OF_USERS,
+    "delete_identity_provider": ADMIN_OF_USERS,
     # topics and tags
     "list_topics": ANYONE,
     "create_topic": ADMIN_OF_TOPICS,

@@ -15,14 +15,19 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from backend_hub import access, health, tracing
 from backend_hub.account import router as account
+from backend_hub.auth import recovery_router as recovery
 from backend_hub.auth import router as auth
 from backend_hub.auth.browser_sessions import purge_expired_sessions
 from backend_hub.auth.dependencies import account_of, optional_actor
+from backend_hub.auth.email_links import purge_expired_links
 from backend_hub.auth.keys import load_key_ring
+from backend_hub.auth.passkeys import purge_expired_challenges
 from backend_hub.auth.personal_tokens import TokenOwners, purge_expired_tokens
 from backend_hub.auth.proofs import purge_used_proofs
+from backend_hub.auth.second_step import purge_expired_pending
 from backend_hub.auth.security_log import purge_old_events
 from backend_hub.auth.service import purge_expired_families
+from backend_hub.auth.throttling import purge_old_throttles
 from backend_hub.auth.tokens import TokenService
 from backend_hub.contributions import router as contributions
 from backend_hub.db import AsyncSession, Database
@@ -30,6 +35,7 @@ from backend_hub.http import idempotency, problems
 from backend_hub.http.compression import CompressionMiddleware
 from backend_hub.http.context import RequestContextMiddleware
 from backend_hub.http.cors import CorsMiddleware, Origins
+from backend_hub.http.direct import DirectMiddleware
 from backend_hub.http.etag import ETagMiddleware
 from backend_hub.http.head import HeadMiddleware
 from backend_hub.http.hosts import HostMiddleware
@@ -41,6 +47,11 @@ from backend_hub.http.routing import PrefixRouter
 from backend_hub.http.security_headers import SecurityHeadersMiddleware
 from backend_hub.http.shutdown import before_shutdown
 from backend_hub.http.slow_senders import BodyDeadlineMiddleware
+from backend_hub.identity import router as identity
+from backend_hub.identity.flow import purge_trips
+from backend_hub.identity.metadata import Directory
+from backend_hub.identity.presets import keep_configured_providers
+from backend_hub.mail.delivery import delivers, keep_delivering, purge_expired_mails
 from backend_hub.oauth import client_router as clients
 from backend_hub.oauth import registration_router as registration
 from backend_hub.oauth import router as oauth
@@ -56,6 +67,7 @@ from backend_hub.resources import router as resources
 from backend_hub.search import router as search
 from backend_hub.settings import Settings, get_settings
 from backend_hub.site import router as site
+from backend_hub.site.errors import refusal_response
 from backend_hub.topics import router as topics
 from backend_hub.users import router as users
 
@@ -83,12 +95,20 @@ ROUTERS: tuple[APIRouter, ...] = (
     topics.topics,
     topics.tags,
     auth.router,
+    recovery.router,
+    recovery.mine,
     clients.router,
+    identity.router,
+    identity.offered,
     account.router,
     users.router,
     posts.people,
     users.accounts,
 )
+
+
+SIGNING_IN = (auth.router, recovery.router)
+"""Routers of people who have no token yet."""
 
 
 async def purge(session: AsyncSession) -> None:
@@ -103,6 +123,12 @@ async def purge(session: AsyncSession) -> None:
     await purge_unused_registrations(session)
     await purge_expired_tokens(session)
     await purge_old_events(session)
+    await purge_trips(session)
+    await purge_expired_links(session)
+    await purge_expired_mails(session)
+    await purge_old_throttles(session)
+    await purge_expired_pending(session)
+    await purge_expired_challenges(session)
 
 
 async def _purge_expired(database: Database) -> None:
@@ -125,11 +151,14 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         tracing.watch(app.state.tracer_provider, database.engine)
     async with database.transaction() as session:
         keys = await load_key_ring(session, settings.secret_key.get_secret_value())
+        await keep_configured_providers(session, settings)
     app.state.tokens = TokenService(keys, settings.issuer)
     if settings.metrics_token.get_secret_value():
         watch_pool(database)
     app.state.bell = Bell(database)
     work = [asyncio.create_task(job) for job in (_purge_expired(database), app.state.bell.watch())]
+    if given is None and delivers(settings):  # whoever handed one over delivers
+        work.append(asyncio.create_task(keep_delivering(database, settings)))
     try:
         with before_shutdown(app.state.bell.close):
             yield
@@ -157,14 +186,17 @@ def _layers(settings: Settings, origins: Origins) -> list[Middleware]:
         Middleware(PlainErrorMiddleware),
         Middleware(problems.ProblemMiddleware),
         Middleware(CorsMiddleware, origins=origins, expose=EXPOSED_HEADERS),
-        Middleware(RateLimitMiddleware, settings=settings, identify=account_of),
+        Middleware(
+            RateLimitMiddleware, settings=settings, identify=account_of, refuse=refusal_response
+        ),
         Middleware(problems.ProblemMiddleware),
         Middleware(HostMiddleware, allowed=settings.hosts),
-        # Not FastAPI's `max_body_size`: that answers outside of all these layers.
-        Middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes),
         Middleware(HeadMiddleware),
         Middleware(CompressionMiddleware),
         Middleware(ETagMiddleware, cookies=settings.api_cookies),
+        Middleware(DirectMiddleware),
+        # Not FastAPI's `max_body_size`: that answers outside of all these layers.
+        Middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes),
         Middleware(BodyDeadlineMiddleware, seconds=settings.request_body_timeout),
     ]
 
@@ -193,6 +225,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.settings = settings
     app.state.token_owners = TokenOwners()
     app.state.origins = origins
+    app.state.directory = Directory(settings)
     app.state.tracer_provider = provider
     if database is not None:
         app.state.database = database
@@ -200,7 +233,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     api = PrefixRouter(prefix="/api/v1")
     for router in ROUTERS:
         # A token that is not valid is refused wherever it is sent; signing in takes none.
-        known = [] if router is auth.router else [Depends(optional_actor)]
+        known = [] if router in SIGNING_IN else [Depends(optional_actor)]
         api.include_router(router, dependencies=known)
     app.include_router(api)
     app.include_router(health.router)
@@ -214,10 +247,12 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
 
 
 def serve() -> FastAPI:
-    """The service of a worker: what lives as long as it does is not looked through for garbage."""
+    """The service of a worker: what lives as long as it does is not looked through for garbage,
+    and for the rest many requests go by between two looks."""
     app = create_app()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000)
     return app
 
 

@@ -19,13 +19,13 @@ from asyncpg.exceptions import (
     CrashShutdownError,
     TargetServerAttributeNotMatched,
 )
-from sqlalchemy import DateTime, MetaData, event, func, text
+from sqlalchemy import DateTime, Interval, MetaData, event, func, literal, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.ext.asyncio import AsyncSession as SQLAlchemyAsyncSession
 from sqlalchemy.orm import Session as SQLAlchemySession
-from sqlalchemy.util import greenlet_spawn
+from sqlalchemy.util import await_only, greenlet_spawn
 from sqlmodel import Field, SQLModel
 from sqlmodel import Session as SQLModelSession
 from sqlmodel.ext.asyncio.session import AsyncSession as SQLModelAsyncSession
@@ -49,6 +49,12 @@ UTCDateTime = DateTime(timezone=True)
 
 def utcnow() -> datetime:
     return datetime.now(UTC)
+
+
+def seconds_after(moment: datetime, seconds: Any) -> Any:
+    """A moment in SQL; `seconds` may be an expression of float type."""
+    interval: Any = func.make_interval(0, 0, 0, 0, 0, 0, seconds, type_=Interval)
+    return literal(moment, UTCDateTime) + interval
 
 
 def new_id() -> UUID:
@@ -161,29 +167,30 @@ class Database:
         arguments = statement.arguments(values)
         token = _REPEATABLE.set(True)
         try:
-            return await self._fetch(statement.sql, arguments)
+            return await greenlet_spawn(self._fetch, statement.sql, arguments)
         except LOST as error:
             if isinstance(error, ValueError):  # a value that the statement cannot take
                 raise
-            return await self._fetch(statement.sql, arguments)
+            return await greenlet_spawn(self._fetch, statement.sql, arguments)
         finally:
             _REPEATABLE.reset(token)
 
-    async def _fetch(self, sql: str, arguments: tuple[Any, ...]) -> Sequence[Row]:
+    def _fetch(self, sql: str, arguments: tuple[Any, ...]) -> Sequence[Row]:
+        """In a greenlet, as SQLAlchemy's pool wants it."""
         try:
-            pooled = await greenlet_spawn(self.engine.pool.connect)
+            pooled = self.engine.pool.connect()
         except self.engine.dialect.loaded_dbapi.Error as error:
             raise error.__cause__ or error from None  # asyncpg's own, as below
         try:
             connection: Any = pooled.driver_connection
-            rows: Sequence[Row] = await connection.fetch(sql, *arguments)
+            rows: Sequence[Row] = await_only(connection.fetch(sql, *arguments))
             return rows
         except LOST as error:
             if not isinstance(error, ValueError):
-                await greenlet_spawn(pooled.invalidate)
+                pooled.invalidate()
             raise
         finally:
-            await greenlet_spawn(pooled.close)
+            pooled.close()
 
     async def ping(self) -> None:
         async with self._reading.connect() as connection:

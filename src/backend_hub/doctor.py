@@ -9,6 +9,7 @@ from backend_hub import migrate
 from backend_hub.auth.keys import load_key_ring
 from backend_hub.db import AsyncSession, Database
 from backend_hub.errors import ConfigurationError
+from backend_hub.mail.delivery import mails_folder
 from backend_hub.settings import Settings, without_password
 from backend_hub.signals import Finding, examine_running
 
@@ -18,7 +19,7 @@ OLDEST, NEWEST = 15, 18
 
 async def examine(settings: Settings, url: str, running: str) -> list[Finding]:
     """Every part in the order in which one depends on the other; `running` is a hub's address."""
-    findings = [_settings(settings), await _redis(settings)]
+    findings = [_settings(settings), await _redis(settings), _mail(settings)]
     database = Database(settings, url)
     try:
         async with database.transaction() as session:
@@ -54,6 +55,15 @@ async def _redis(settings: Settings) -> Finding:
         remedy = "Check HUB_REDIS_URL; until then rate limits are off"
         return Finding(False, "rate limits", f"Redis does not answer: {error}", remedy)
     return Finding(True, "rate limits", "in Redis, shared by all processes")
+
+
+def _mail(settings: Settings) -> Finding:
+    if settings.smtp_url.get_secret_value():
+        return Finding(True, "mail", f"from {settings.sender}")
+    if settings.development:
+        return Finding(True, "mail", f"to files in {mails_folder(settings)}, shown at /dev/mail")
+    remedy = "Set HUB_SMTP_URL; until then nobody can verify an address or reset a password"
+    return Finding(False, "mail", "cannot be sent", remedy)
 
 
 async def _version(session: AsyncSession, url: str) -> Finding:

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from email.utils import formataddr, parseaddr
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -90,7 +91,36 @@ def _origin(value: str) -> str:
     return value if value == "*" else value.rstrip("/")
 
 
+def _smtp_url(url: SecretStr) -> SecretStr:
+    """Refuse what no mail server can be reached by; no message repeats a piece of it."""
+    if not url.get_secret_value():
+        return url
+    try:
+        parts = urlsplit(url.get_secret_value())
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("percent-encode the special characters of the mail URL") from None
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if parts.scheme not in {"smtp", "smtps"} or not host or parts.path.strip("/"):
+        raise ValueError("it has the form smtp://user:password@host:587 or smtps://")
+    if query not in ({}, {"tls": "starttls"}, {"tls": "none"}):
+        raise ValueError("its one parameter is tls=starttls or tls=none")
+    if query.get("tls") == "none" and parts.password and host not in LOOPBACK:
+        raise ValueError("tls=none would send the password in the clear")
+    return url
+
+
+def _mail_from(sender: str) -> str:
+    """Refuse a sender that is no address."""
+    address = parseaddr(sender)[1]
+    if sender and (not re.fullmatch(r"[^@\s]+@[^@\s]+", address) or not sender.isprintable()):
+        raise ValueError("it has the form Backend Hub <hub@example.org>")
+    return sender
+
+
 DatabaseUrl = Annotated[str, AfterValidator(_async_url)]
+SmtpUrl = Annotated[SecretStr, AfterValidator(_smtp_url)]
+MailFrom = Annotated[str, AfterValidator(_mail_from)]
 
 
 class Settings(BaseSettings):
@@ -112,7 +142,8 @@ class Settings(BaseSettings):
     name: str = Field("Backend Hub", max_length=80, description="The hub's name on its pages.")
     public_url: str = Field(
         "http://127.0.0.1:8000",
-        description="Where people reach the hub; the issuer of its tokens. https in production.",
+        description="Where people reach the hub; the issuer of its tokens. https in production. "
+        "Passkeys belong to its host name, and need one: an IP address has none.",
     )
     contact_url: str = Field(
         "https://github.com/backend-hub/backend-hub",
@@ -120,7 +151,8 @@ class Settings(BaseSettings):
     )
     secret_key: SecretStr = Field(
         SecretStr(""),
-        description="At least 32 random characters; encrypts the signing keys at rest. "
+        description="At least 32 random characters; encrypts signing keys, second factors and "
+        "providers' secrets at rest. "
         'Make one with `python -c "import secrets; print(secrets.token_urlsafe(48))"`.',
     )
     data_dir: Path = Field(
@@ -186,6 +218,38 @@ class Settings(BaseSettings):
     )
     registration_open: bool = Field(True, description="Whether anyone may make an account.")
 
+    github_client_id: str = Field(
+        "", max_length=300, description="With its secret: people may sign in with GitHub."
+    )
+    github_client_secret: SecretStr = Field(
+        SecretStr(""), description="Of the OAuth app at GitHub."
+    )
+    google_client_id: str = Field(
+        "", max_length=300, description="With its secret: people may sign in with Google."
+    )
+    google_client_secret: SecretStr = Field(SecretStr(""), description="Of the client at Google.")
+    gitlab_client_id: str = Field(
+        "", max_length=300, description="With its secret: people may sign in with GitLab.com."
+    )
+    gitlab_client_secret: SecretStr = Field(
+        SecretStr(""), description="Of the application at GitLab.com."
+    )
+    provider_timeout: float = Field(
+        8, gt=0, le=30, description="Seconds that a provider whom people sign in with may take."
+    )
+
+    smtp_url: SmtpUrl = Field(
+        SecretStr(""),
+        description="`smtp://user:password@host:587` (STARTTLS; `?tls=none` for a relay without), "
+        "or `smtps://`. Empty: in development mails are files in the data folder, shown at "
+        "`/dev/mail`; else none is sent.",
+    )
+    mail_from: MailFrom = Field(
+        "",
+        description="`Backend Hub <hub@example.org>`, the sender of mails. Empty: `no-reply@` the "
+        "host of the public URL.",
+    )
+
     rate_limit: str = Field(
         "600/minute", description="Requests per address, and per account when signed in."
     )
@@ -233,6 +297,12 @@ class Settings(BaseSettings):
         return self.public_url.rstrip("/")
 
     @property
+    def sender(self) -> str:
+        """The `From` of every mail."""
+        host = urlsplit(self.public_url).hostname or "localhost"
+        return self.mail_from or formataddr((self.name, f"no-reply@{host}"))
+
+    @property
     def hosts(self) -> list[str]:
         """The host names that the hub answers to."""
         return self.allowed_hosts or (
@@ -256,6 +326,11 @@ class Settings(BaseSettings):
     def _refuse_unsafe(self) -> "Settings":
         if 0 < len(self.metrics_token.get_secret_value()) < MINIMUM_TOKEN_LENGTH:
             raise ValueError("HUB_METRICS_TOKEN needs at least 16 characters")
+        for name in ("github", "google", "gitlab"):
+            secret = getattr(self, f"{name}_client_secret").get_secret_value()
+            if bool(getattr(self, f"{name}_client_id")) != bool(secret):
+                variable = f"HUB_{name.upper()}_CLIENT"
+                raise ValueError(f"{variable}_ID and {variable}_SECRET go together")
         if self.development:
             return self
         secret = self.secret_key.get_secret_value()

@@ -20,11 +20,35 @@ from sqlalchemy import (
     cast,
     func,
     literal_column,
+    select,
 )
-from sqlalchemy.dialects.postgresql.asyncpg import dialect
+from sqlalchemy.dialects.postgresql import REGCONFIG
+from sqlalchemy.dialects.postgresql.asyncpg import PGCompiler_asyncpg, dialect
+
+_RFC_3339: Any = literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'""")
+
+
+class _Compiler(PGCompiler_asyncpg):
+    def visit_bindparam(  # type: ignore[override]
+        self, bindparam: Any, literal_binds: bool = False, **kwargs: Any
+    ) -> Any:
+        """Write constants into the text: PostgreSQL plans such a statement once, and one with
+        many parameters at every execution."""
+        return super().visit_bindparam(  # type: ignore[no-untyped-call]
+            bindparam, literal_binds=literal_binds or not bindparam.required, **kwargs
+        )
+
+    def render_literal_value(self, value: Any, type_: Any) -> Any:
+        ending = ""
+        if isinstance(type_, REGCONFIG):  # which SQLAlchemy does not know how to write
+            type_, ending = Text(), "::regconfig"
+        written: str = super().render_literal_value(value, type_)  # type: ignore[no-untyped-call]
+        return written + ending
+
 
 _DIALECT = dialect()  # type: ignore[no-untyped-call]
-_RFC_3339: Any = literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'""")
+_DIALECT.statement_compiler = _Compiler
+_DIALECT._backslash_escapes = False
 
 Row = RowMapping
 """Or asyncpg's Record, which reads the same."""
@@ -36,13 +60,11 @@ class Prepared:
 
     sql: str
     names: tuple[str, ...]
-    constants: Mapping[str, Any]
     json: tuple[str, ...]
 
     def arguments(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
         """The values of `$1`, `$2` and so on."""
-        constants = self.constants
-        return tuple(values[name] if name in values else constants[name] for name in self.names)
+        return tuple([values[name] for name in self.names])
 
 
 class Reader(Protocol):
@@ -61,11 +83,24 @@ def prepare(statement: Select[Any]) -> Prepared:
     ]
     statement = statement.with_only_columns(*shown, maintain_column_froms=True)
     compiled: Any = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
-    return Prepared(compiled.string, tuple(compiled.positiontup), dict(compiled.params), json)
+    return Prepared(compiled.string, tuple(compiled.positiontup), json)
 
 
 def _unlabelled(column: Any) -> Any:
     return column.element if isinstance(column, Label) else column
+
+
+def as_json(statement: Select[Any]) -> Any:
+    """The rows of a statement as one JSON object each; the name of the others begins with `_`.
+
+    What an object holds is written as Pydantic writes it.
+    """
+    rows = with_moments_as_text(statement).subquery("rows")
+    fields = [column for column in rows.c if not column.name.startswith("_")]
+    shown = select(*fields).correlate(rows).subquery("shown")
+    whole = select(func.row_to_json(shown.table_valued(), type_=JSON)).correlate(rows)
+    others = [column for column in rows.c if column.name.startswith("_")]
+    return select(whole.scalar_subquery().label("json"), *others).select_from(rows)
 
 
 def with_moments_as_text(statement: Select[Any]) -> Select[Any]:

@@ -5,6 +5,8 @@ from backend_hub.contributions import models as contributions
 from backend_hub.db import metadata
 from backend_hub.events import models as events
 from backend_hub.http import models as http
+from backend_hub.identity import models as identity
+from backend_hub.mail import models as mail
 from backend_hub.oauth import models as oauth
 from backend_hub.posts import models as posts
 from backend_hub.questions import models as questions
@@ -17,6 +19,8 @@ __all__ = [
     "contributions",
     "events",
     "http",
+    "identity",
+    "mail",
     "metadata",
     "oauth",
     "posts",

@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI, Response
 from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import TypeAdapter
-from sqlalchemy import text, update
+from sqlalchemy import event, text, update
 from sqlmodel import col
 
 from backend_hub.http.cursors import encode_cursor
@@ -152,6 +152,7 @@ async def test_every_such_route_is_checked(hub: Hub, checked: Checked) -> None:
     rita = await hub.person("rita", Role.moderator)
     path = await ask_everything(hub, checked, people[0], people[1], rita)
     assert path
+    checked.check("live", await hub.client.get("/health/live"))
     later = {"read_question", "list_questions", "search", "reopen_question", "restore_question"}
     assert checked.seen | later == {n for n in checked.models if "resource" not in n}
 
@@ -192,3 +193,32 @@ async def test_a_forged_cursor_with_a_number_too_large_is_422(live: Hub) -> None
     for path in ("/questions", "/resources"):
         refused = await live.visitor.get(path, params={"sort": "top", "cursor": cursor})
         assert refused.status_code == 422, refused.text
+
+
+async def test_a_read_is_one_round_trip(live: Hub) -> None:
+    """To the database, as its driver counts; one more finds out who asks."""
+    ann, bob = await live.person("ann"), await live.person("bob")
+    asked, _ = await answered(ann, bob)
+    sent: list[str] = []
+    watched: set[Any] = set()
+
+    def note(record: Any) -> None:
+        sent.append(record.query)
+
+    def watch(connection: Any, *_: Any) -> None:
+        watched.add(connection.driver_connection)
+        connection.driver_connection.add_query_logger(note)  # the same one counts once
+
+    engine = live.database.engine.sync_engine
+    event.listen(engine, "checkout", watch)
+    try:
+        for path in ("/questions", f"/questions/{asked}", "/resources", "/search?q=index"):
+            for reader, most in ((live.visitor, 1), (ann, 2)):
+                await reader.get(path)  # the driver asks for types it does not know yet
+                sent.clear()
+                assert (await reader.get(path)).status_code == 200
+                assert len(sent) == most, sent
+    finally:
+        event.remove(engine, "checkout", watch)
+        for connection in watched:
+            connection.remove_query_logger(note)

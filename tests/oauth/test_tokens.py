@@ -18,6 +18,7 @@ from backend_hub.oauth.grants import withdraw_consent
 from backend_hub.oauth.models import AuthorizationCode
 from backend_hub.tables import metadata
 from backend_hub.users.models import Role
+from tests.auth.factors import at_second_step, send_code, turn_on
 from tests.hub import Hub
 from tests.oauth.apps import App, bearer, register, scene, works
 
@@ -63,6 +64,21 @@ async def test_a_code_gives_tokens_that_work_and_tell_who_signed_in(hub: Hub) ->
     assert (access["client_id"], access["aud"]) == (app.id, "http://testserver")
     told = await hub.client.get("/oauth/userinfo", headers=bearer(tokens["access_token"]))
     assert told.json() == {"sub": ann.id, "email": "ann@example.org", "email_verified": False}
+
+
+async def test_the_id_token_tells_how_somebody_signed_in(hub: Hub) -> None:
+    """Also through the second step, which leads back to the app."""
+    app, browser, _ = await scene(hub)
+    claims = jwt.get_unverified_claims((await app.tokens(browser, scope="openid"))["id_token"])
+    assert claims["amr"] == ["pwd"]
+    phone = await turn_on(hub, browser)
+    other = await at_second_step(hub, "ann", target=app.asks(scope="openid"))
+    page = await other.visit("/sign-in/second")
+    assert "https://app.example" in page.headers["Content-Security-Policy"]
+    entered = await send_code(other, phone.code())
+    assert entered.headers["Location"] == app.asks(scope="openid")
+    claims = jwt.get_unverified_claims((await app.tokens(other, scope="openid"))["id_token"])
+    assert claims["amr"] == ["pwd", "otp", "mfa"]
 
 
 async def test_userinfo_needs_a_token_with_openid(hub: Hub) -> None:

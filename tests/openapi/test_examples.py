@@ -24,6 +24,8 @@ NOT_YET = {
     "merge_contribution": (409, "it was not approved"),
     "review_contribution": (409, "its proposer has to submit it again"),
     "delete_topic": (409, "it has posts"),
+    "reset_password": (422, "its token comes by mail"),
+    "verify_email": (422, "its token comes by mail"),
 }
 
 

@@ -46,7 +46,18 @@ async def served_database(settings: Settings, worker_name: str) -> str:
 @pytest.fixture(scope="session")
 def served_url(served_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """uvicorn with the real app, as people run it."""
-    url = f"http://127.0.0.1:{_free_port()}"
+    folder = tmp_path_factory.mktemp("served")  # away from anybody's .env
+    yield from _serve("127.0.0.1", served_database, folder)
+
+
+@pytest.fixture(scope="session")
+def local_url(served_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The same hub under a name that passkeys can belong to."""
+    yield from _serve("localhost", served_database, tmp_path_factory.mktemp("local"))
+
+
+def _serve(host: str, database: str, folder: Path) -> Iterator[str]:
+    url = f"http://{host}:{_free_port()}"
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT / "src"),
@@ -56,11 +67,10 @@ def served_url(served_database: str, tmp_path_factory: pytest.TempPathFactory) -
         "HUB_RATE_LIMIT": "1000000/minute",
         "HUB_SIGN_IN_RATE_LIMIT": "1000000/minute",
         "HUB_LOG_LEVEL": "warning",
-        "HUB_DATABASE_URL": served_database,
+        "HUB_DATABASE_URL": database,
     }
     command = [sys.executable, "-m", "uvicorn", "--factory", "backend_hub.app:create_app"]
     command += ["--port", url.rpartition(":")[2], "--log-level", "warning"]
-    folder = tmp_path_factory.mktemp("served")  # away from anybody's .env
     with subprocess.Popen(command, env=environment, cwd=folder) as process:
         try:
             _wait_for(url, process)
@@ -94,6 +104,14 @@ async def served(
     async with httpx.AsyncClient(base_url=served_url, timeout=30) as client:
         hub = Hub(client, database)
         yield Served(served_url, hub, await fill(hub))
+    await database.dispose()
+
+
+@pytest.fixture(scope="session")
+async def local(local_url: str, served_database: str, settings: Settings) -> AsyncIterator[Served]:
+    database = Database(settings, served_database)
+    async with httpx.AsyncClient(base_url=local_url, timeout=30) as client:
+        yield Served(local_url, Hub(client, database), {})
     await database.dispose()
 
 

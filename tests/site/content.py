@@ -66,7 +66,13 @@ async def fill(hub: Hub) -> dict[str, str]:
     await admin.create("/topics", {**top, "description": "Where data stays correct."})
     below = {"slug": "postgresql", "name": "PostgreSQL", "parent": "databases"}
     created = await admin.create("/topics", below)
-    paths = {"home": "/", "topic": "/topics/databases", "sub-topic": "/topics/postgresql"}
+    paths = {
+        "home": "/",
+        "forgot": "/forgot",
+        "mails": "/dev/mail",
+        "topic": "/topics/databases",
+        "sub-topic": "/topics/postgresql",
+    }
     for make in (link, code_sample, project):
         form = make(topic="postgresql", tags=["sql"], level="beginner")
         resource = await ann.create("/resources", form)

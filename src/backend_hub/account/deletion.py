@@ -1,4 +1,4 @@
-"""The end of an account (docs/decisions/0012-leaving.md).
+"""The end of an account (docs/decisions/0014-leaving.md).
 
 The row of the account stays, without anything of the person: what refers to it refers to a
 deleted user. What they wrote stays too, or goes but for what others built upon.

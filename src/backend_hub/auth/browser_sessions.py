@@ -11,7 +11,7 @@ from sqlalchemy import delete, update
 from sqlmodel import col, select
 
 from backend_hub.auth.models import BrowserSession
-from backend_hub.auth.security_log import note
+from backend_hub.auth.security_log import note_sign_in
 from backend_hub.auth.service import hash_token
 from backend_hub.db import AsyncSession, utcnow
 from backend_hub.events.service import record
@@ -19,6 +19,7 @@ from backend_hub.http.callers import Caller
 from backend_hub.settings import Settings
 from backend_hub.users.models import User
 
+SESSION = "hub_session"
 SEEN_EVERY = timedelta(minutes=1)
 """A session in use is written this often, not with every request."""
 
@@ -30,12 +31,13 @@ class SignedInBrowser:
     id: UUID
     user: User
     authenticated_at: datetime
+    amr: str
+    """How they proved who they are (RFC 8176)."""
 
 
-def cookie_name(settings: Settings) -> str:
+def cookie_name(settings: Settings, name: str = SESSION) -> str:
     """`__Host-` (RFC 6265bis 4.1.3.2) needs https, which a development hub does not have."""
-    secure = settings.issuer.startswith("https://")
-    return "__Host-hub_session" if secure else "hub_session"
+    return f"__Host-{name}" if settings.issuer.startswith("https://") else name
 
 
 def new_session_token() -> str:
@@ -48,7 +50,13 @@ def csrf_token(session_token: str) -> str:
 
 
 async def begin_session(
-    session: AsyncSession, settings: Settings, user: User, caller: Caller, amr: str
+    session: AsyncSession,
+    settings: Settings,
+    user: User,
+    caller: Caller,
+    amr: str,
+    *,
+    known_device: bool = False,
 ) -> str:
     """A session under a new id, whatever the browser had before; the value of its cookie.
 
@@ -66,7 +74,7 @@ async def begin_session(
         )
     )
     await session.flush()
-    note(session, user.id, "signed_in", caller)
+    await note_sign_in(session, user.id, caller, known_device=known_device)
     record(session, "user.signed_in", actor_id=user.id, subject_id=user.id, private=True)
     return token
 
@@ -94,7 +102,7 @@ async def find_session(
     if now - browser.seen_at > SEEN_EVERY:
         seen = update(BrowserSession).where(col(BrowserSession.id) == browser.id)
         await session.execute(seen.values(seen_at=now))
-    return SignedInBrowser(browser.id, user, browser.created_at)
+    return SignedInBrowser(browser.id, user, browser.created_at, browser.amr)
 
 
 async def end_session(session: AsyncSession, token: str) -> None:

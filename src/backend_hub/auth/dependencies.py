@@ -11,7 +11,7 @@ from starlette.types import Scope
 
 from backend_hub.auth import proofs
 from backend_hub.auth.actor import Actor
-from backend_hub.auth.browser_sessions import cookie_name, find_session
+from backend_hub.auth.browser_sessions import SESSION, cookie_name, find_session
 from backend_hub.auth.keys import read_key_ring
 from backend_hub.auth.personal_tokens import PREFIX, TokenOwners, find_token_actor, require_fresh
 from backend_hub.auth.proofs import InvalidProof, read_proof, take_proof
@@ -138,10 +138,14 @@ def sent_by_own_page(request: Request, settings: Settings) -> bool:
     return site == "same-origin" or (site is None and origin == own)
 
 
-def session_token(request: Request) -> str:
-    """The value of the session cookie; empty without one."""
-    token = request.cookies.get(cookie_name(request.app.state.settings), "")
+def cookie_token(request: Request, name: str) -> str:
+    """The value of one of our cookies; empty without one."""
+    token = request.cookies.get(cookie_name(request.app.state.settings, name), "")
     return token if len(token) <= MAX_COOKIE and token.isascii() else ""
+
+
+def session_token(request: Request) -> str:
+    return cookie_token(request, SESSION)
 
 
 async def authenticate(request: Request, token: str, scheme: str = BEARER) -> Actor:

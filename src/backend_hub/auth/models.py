@@ -1,12 +1,13 @@
-"""Signing keys, sign-ins, their refresh tokens, and what people are told of them.
+"""Signing keys, sign-ins, refresh tokens, second factors, links of mails, and what people are told.
 
 No usable secret is stored in the clear.
 """
 
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import Column, Index, LargeBinary
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, LargeBinary
 from sqlmodel import Field, SQLModel
 
 from backend_hub.db import UTCDateTime, created_at_field, id_field, timestamp_field
@@ -77,6 +78,83 @@ class RefreshToken(SQLModel, table=True):
     rotated_at: datetime | None = timestamp_field()
 
 
+class SecondFactor(SQLModel, table=True):
+    """What a person is asked for after the password, and how often they were wrong lately."""
+
+    __tablename__ = "second_factors"
+
+    user_id: UUID = Field(primary_key=True, foreign_key="users.id", ondelete="CASCADE")
+    totp_secret: bytes | None = Field(default=None, sa_type=LargeBinary)
+    """Sealed (secret_box.py); it counts from `totp_confirmed_at` on."""
+    totp_confirmed_at: datetime | None = timestamp_field()
+    totp_last_step: int = Field(
+        default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"}
+    )
+    """The time step of the last code that was taken: none before or at it is (RFC 6238 5.2)."""
+    passkeys_since: datetime | None = timestamp_field()
+    """Since when a passkey is asked for after the password, with or without TOTP."""
+    failures: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    wait_until: datetime | None = timestamp_field()
+    """No code is looked at before."""
+
+
+class RecoveryCode(SQLModel, table=True):
+    """A code for whoever lost their second factor, known by its SHA-256; it works once."""
+
+    __tablename__ = "recovery_codes"
+
+    code_hash: str = Field(primary_key=True, max_length=64)
+    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE", index=True)
+    created_at: datetime = created_at_field()
+    used_at: datetime | None = timestamp_field()
+
+
+class PendingSignIn(SQLModel, table=True):
+    """A sign-in that waits for its second factor; the cookie's value is known by its SHA-256."""
+
+    __tablename__ = "pending_sign_ins"
+
+    token_hash: str = Field(primary_key=True, max_length=64)
+    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE", index=True)
+    amr: str = Field(max_length=60)
+    target: str = Field(max_length=4_000)
+    attempts: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    expires_at: datetime = Field(sa_type=UTCDateTime, index=True)
+
+
+class Passkey(SQLModel, table=True):
+    """The public half of a passkey (WebAuthn Level 3)."""
+
+    __tablename__ = "passkeys"
+
+    id: UUID = id_field()
+    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE", index=True)
+    credential_id: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
+    public_key: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    """In COSE's form."""
+    sign_count: int = Field(sa_type=BigInteger)
+    transports: str = Field(default="", max_length=60)
+    synced: bool = Field(default=False)
+    """Whether its maker may copy it to the person's other devices."""
+    name: str = Field(max_length=60)
+    created_at: datetime = created_at_field()
+    last_used_at: datetime | None = timestamp_field()
+
+
+class PasskeyChallenge(SQLModel, table=True):
+    """What a passkey is to sign: for one browser, one purpose, once, within minutes."""
+
+    __tablename__ = "passkey_challenges"
+
+    challenge: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    browser_hash: str = Field(max_length=64)
+    """SHA-256 of the browser's cookie."""
+    purpose: str = Field(max_length=20)
+    user_id: UUID | None = Field(default=None)
+    """Whose passkey; for signing up the account that is to be; None: whoever answers."""
+    expires_at: datetime = Field(sa_type=UTCDateTime, index=True)
+
+
 class PersonalToken(SQLModel, table=True):
     """A personal access token, known by its SHA-256; a revoked one has no row."""
 
@@ -121,3 +199,42 @@ class SecurityEvent(SQLModel, table=True):
     address: str = Field(max_length=45)
     user_agent: str = Field(max_length=300)
     created_at: datetime = created_at_field(index=True)
+
+
+class Purpose(StrEnum):
+    """What the link of a mail is for."""
+
+    verify = "verify"
+    """The address becomes that of the account, and verified."""
+    reset = "reset"
+    """Whoever holds it may set a password."""
+
+
+class EmailToken(SQLModel, table=True):
+    """The link of a mail, known by its SHA-256; deleted when it is used."""
+
+    __tablename__ = "email_tokens"
+    __table_args__ = (
+        CheckConstraint("purpose IN ('verify', 'reset')", name="purpose"),
+        Index("ix_email_tokens_user_id_purpose", "user_id", "purpose"),
+    )
+
+    id: UUID = id_field()
+    user_id: UUID | None = Field(default=None, foreign_key="users.id", ondelete="CASCADE")
+    """None: of nobody. It was written all the same, so that an answer's time tells nothing."""
+    purpose: str = Field(max_length=20)
+    email: str = Field(max_length=254)
+    token_hash: str = Field(max_length=64, unique=True)
+    expires_at: datetime = Field(sa_type=UTCDateTime, index=True)
+    created_at: datetime = created_at_field()
+
+
+class Throttle(SQLModel, table=True):
+    """How often somebody tried something lately, and when they may again (throttling.py)."""
+
+    __tablename__ = "throttles"
+
+    key: str = Field(primary_key=True, max_length=100)
+    tries: float
+    tried_at: datetime = Field(sa_type=UTCDateTime, index=True)
+    free_at: datetime = Field(sa_type=UTCDateTime)

@@ -6,13 +6,16 @@ from fastapi import APIRouter, Form, Request, Response
 
 from backend_hub.auth import service
 from backend_hub.auth.dependencies import Once, SignedIn, current_tokens
+from backend_hub.auth.email_links import mail_verification
+from backend_hub.auth.password_sign_in import Guess
 from backend_hub.auth.schemas import JsonWebKeySet, TokenRead, UserRegister
-from backend_hub.auth.service import Grant, InvalidGrant
-from backend_hub.errors import Forbidden, Unprocessable
+from backend_hub.auth.second_step import sign_in_with_password
+from backend_hub.auth.service import Grant
+from backend_hub.errors import Forbidden, HubError, Unprocessable
 from backend_hub.http.callers import caller_of
 from backend_hub.http.problems import hub_error_response
 from backend_hub.http.routing import HubRoute, hub_router
-from backend_hub.http.sessions import Session
+from backend_hub.http.sessions import Session, get_database
 from backend_hub.settings import Settings
 from backend_hub.users.queries import read_user
 from backend_hub.users.schemas import UserRead
@@ -43,6 +46,7 @@ async def register(
     if not request.app.state.settings.registration_open:
         raise Forbidden("This hub does not take registrations")
     user = await service.register_user(session, form)
+    await mail_verification(session, request.app.state.settings, user, form.email)
     response.headers["Location"] = f"/api/v1/users/{user.username}"
     return await read_user(session, user.username)
 
@@ -55,6 +59,9 @@ async def issue_token(
     grant_type: Annotated[Literal["password", "refresh_token"], Form()] = "password",
     username: Annotated[str, Form(max_length=254, examples=["demo"])] = "",
     password: Annotated[str, Form(max_length=1_000, json_schema_extra={"format": "password"})] = "",
+    otp: Annotated[
+        str, Form(max_length=100, description="The code of a second factor, for whoever has one.")
+    ] = "",
     refresh_token: Annotated[str, Form(max_length=200)] = "",
     scope: Annotated[
         str, Form(max_length=1_000, description="Space-separated; empty: all you hold.")
@@ -64,21 +71,25 @@ async def issue_token(
 ) -> TokenRead | Response:
     """First-party sign-in in the form that FastAPI's `OAuth2PasswordRequestForm` has.
 
-    `grant_type=password` takes `username` and `password`; `grant_type=refresh_token` takes the
-    refresh token and gives a new one. A refresh token works once: used again after the grace,
+    `grant_type=password` takes `username` and `password`, and `otp` of people with a second factor:
+    the code of an authenticator app, or a recovery code. Without it the answer is 401 with the
+    code `second_factor_needed`. `grant_type=refresh_token` takes the refresh token and gives a new
+    one. A refresh token works once: used again after the grace,
     it ends the whole sign-in. `client_id` and `client_secret` are not used.
     """
     settings: Settings = request.app.state.settings
     if not settings.password_sign_in and grant_type == "password":
         raise Forbidden("This hub does not take passwords here")
+    grant: Grant | HubError
     if grant_type == "refresh_token":
         grant = await service.rotate_refresh_token(session, settings, refresh_token)
     elif not username or not password:
         raise Unprocessable("Send username and password", loc=("body", "username"))
     else:
-        wanted, caller = scope.split(), caller_of(request.scope)
-        grant = await service.sign_in(session, settings, username, password, wanted, caller)
-    if isinstance(grant, InvalidGrant):  # returned, so that a revocation commits
+        guess = Guess(username, password, caller_of(request.scope))
+        database, wanted = get_database(request), scope.split()
+        grant = await sign_in_with_password(database, session, settings, guess, otp, wanted)
+    if isinstance(grant, HubError):  # returned, so that a revocation or a failure commits
         return hub_error_response(request.scope, grant)
     return await _token_answer(request, response, grant)
 

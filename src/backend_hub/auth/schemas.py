@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, EmailStr, Field, model_validator
 
-from backend_hub.auth.passwords import MAXIMUM_LENGTH, MINIMUM_LENGTH, weakness
+from backend_hub.auth.passwords import MAXIMUM_LENGTH, MINIMUM_LENGTH, MINIMUM_WITH_FACTOR, weakness
 from backend_hub.auth.scopes import APP_SCOPES
 from backend_hub.http.schemas import Id, Moment, NotBoolean, ReadModel, Username, WriteModel
 
@@ -16,7 +16,7 @@ DELETED_PREFIX = "deleted-"
 """How the names of deleted accounts begin."""
 
 
-def _not_reserved(username: str) -> str:
+def not_reserved(username: str) -> str:
     if username.lower() in RESERVED_NAMES or username.lower().startswith(DELETED_PREFIX):
         raise ValueError("this name is reserved")
     return username
@@ -52,7 +52,60 @@ class NewAccount(WriteModel):
 class UserRegister(NewAccount):
     """A new account."""
 
-    username: Annotated[Username, Field(examples=["ada"]), AfterValidator(_not_reserved)]
+    username: Annotated[Username, Field(examples=["ada"]), AfterValidator(not_reserved)]
+
+
+Address = Annotated[EmailStr, Field(max_length=254, examples=["demo@example.org"])]
+LinkToken = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=200,
+        description="What the link of the mail has as its `token`.",
+        examples=["kR3vT0Zs9yq1XhG6uWm4oPcB7dNfLaEj2iQxYt5C8sM"],
+    ),
+]
+
+
+class ForgotPassword(WriteModel):
+    """Whose password is forgotten."""
+
+    email: Address
+
+
+class PasswordReset(WriteModel):
+    """A new password, and the link that allows it."""
+
+    token: LinkToken
+    password: Annotated[
+        str,
+        Field(
+            min_length=MINIMUM_WITH_FACTOR,
+            max_length=MAXIMUM_LENGTH,
+            description="At least 15 characters, or 8 for an account with a second factor.",
+            json_schema_extra={"format": "password"},
+            examples=["seven calm otters swim"],
+        ),
+    ]
+
+
+class EmailVerification(WriteModel):
+    """The link that shows whose address it is."""
+
+    token: LinkToken
+
+
+class Accepted(ReadModel):
+    """What happens next; the same for everybody."""
+
+    message: str = Field(max_length=300)
+
+
+class PasskeyRegister(WriteModel):
+    """A new account that does without a password."""
+
+    username: Annotated[Username, AfterValidator(not_reserved)]
+    email: Annotated[EmailStr, Field(max_length=254)]
 
 
 class TokenRead(ReadModel):

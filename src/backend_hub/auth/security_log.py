@@ -9,7 +9,10 @@ from sqlmodel import col, select
 
 from backend_hub.auth.models import SecurityEvent
 from backend_hub.db import AsyncSession, utcnow
-from backend_hub.http.callers import Caller
+from backend_hub.http.callers import Caller, program_of
+from backend_hub.http.rate_limits import network_of
+from backend_hub.mail.service import queue_mail
+from backend_hub.users.models import User
 
 KEPT = timedelta(days=180)
 """Addresses are personal data: a line is not kept for longer."""
@@ -33,6 +36,9 @@ WORDS = {
     "recovery_codes_made": "Recovery codes made",
     "passkey_added": "Passkey added",
     "passkey_removed": "Passkey removed",
+    "passkey_copied": "Passkey refused: its counter ran backwards, as that of a copy does",
+    "second_step_on": "A passkey is asked for after the password",
+    "second_step_off": "No passkey is asked for after the password",
     "account_linked": "Sign-in with another account added",
     "account_unlinked": "Sign-in with another account removed",
     "app_allowed": "App allowed",
@@ -44,10 +50,26 @@ WORDS = {
 }
 """Every kind of event, in words for its reader."""
 
+MAILED = frozenset(
+    {
+        *("signed_in_from_new_device", "password_changed", "password_reset"),
+        *("email_change_asked", "totp_enabled", "totp_disabled", "recovery_code_used"),
+        *("recovery_codes_made", "passkey_added", "passkey_removed", "account_linked"),
+        *("account_unlinked", "token_made", "token_reused"),
+    }
+)
+"""What a person is told of by mail too: everything that changes who can sign in."""
+SIGN_INS = ("signed_in", "signed_in_from_new_device")
+REMEMBERED = timedelta(days=60)
+"""How long a place from which somebody signed in is one that their account knows."""
+
 
 def note(session: AsyncSession, user_id: UUID, kind: str, caller: Caller, detail: str = "") -> None:
-    """Write a line in the transaction of what it tells of; KeyError for a kind without words."""
-    WORDS[kind]
+    """Write a line in the transaction of what it tells of; KeyError for a kind without words.
+
+    The kinds in MAILED go to the person's address too, if it was verified.
+    """
+    words = WORDS[kind]
     session.add(
         SecurityEvent(
             user_id=user_id,
@@ -57,6 +79,47 @@ def note(session: AsyncSession, user_id: UUID, kind: str, caller: Caller, detail
             user_agent=caller.user_agent,
         )
     )
+    if kind in MAILED:
+        verified = col(User.email_verified_at).is_not(None) & (col(User.id) == user_id)
+        queue_mail(
+            session,
+            select(User.email).where(verified).scalar_subquery(),
+            "security",
+            what=words,
+            detail=detail[:200],
+            when=f"{utcnow():%Y-%m-%d %H:%M} UTC",
+            address=caller.address,
+            program=program_of(caller.user_agent),
+        )
+
+
+async def note_sign_in(
+    session: AsyncSession, user_id: UUID, caller: Caller, *, known_device: bool = False
+) -> None:
+    """A line for a sign-in; from a device that the account does not know, a mail too.
+
+    It knows a browser by its cookie, and a program by its network and its name. The first sign-in
+    of an account is no surprise.
+    """
+    seen = await recent_sign_ins(session, user_id)
+    here = (network_of(caller.address), caller.user_agent)
+    new = bool(seen) and not known_device and here not in seen
+    note(session, user_id, "signed_in_from_new_device" if new else "signed_in", caller)
+
+
+async def recent_sign_ins(session: AsyncSession, user_id: UUID) -> set[tuple[str, str]]:
+    """From which networks, and with what, the account was signed in to lately."""
+    places = (
+        select(SecurityEvent.address, SecurityEvent.user_agent)
+        .where(
+            SecurityEvent.user_id == user_id,
+            col(SecurityEvent.kind).in_(SIGN_INS),
+            SecurityEvent.created_at > utcnow() - REMEMBERED,
+        )
+        .order_by(col(SecurityEvent.id).desc())
+        .limit(100)
+    )
+    return {(network_of(address), agent) for address, agent in await session.exec(places)}
 
 
 async def list_security_events(

@@ -1,4 +1,4 @@
-"""Accounts begin here: register, sign in, rotate, sign out."""
+"""Accounts begin here: register, rotate, sign out. Signing in is in password_sign_in.py."""
 
 import hashlib
 import secrets
@@ -13,16 +13,20 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
 from backend_hub.auth.actor import Actor
-from backend_hub.auth.models import BrowserSession, PersonalToken, RefreshToken, TokenFamily
-from backend_hub.auth.passwords import hash_password, verify_password
+from backend_hub.auth.models import (
+    BrowserSession,
+    PendingSignIn,
+    PersonalToken,
+    RefreshToken,
+    TokenFamily,
+)
+from backend_hub.auth.passwords import hash_password
 from backend_hub.auth.schemas import NewAccount, UserRegister
 from backend_hub.auth.scopes import FIRST_PARTY_SCOPES, SCOPES_OF_ROLE, held_scopes
-from backend_hub.auth.security_log import note
 from backend_hub.auth.tokens import FIRST_PARTY_CLIENTS, Claims
 from backend_hub.db import AsyncSession, UTCDateTime, constraint_name, utcnow
 from backend_hub.errors import Conflict, Forbidden, Unauthorized
 from backend_hub.events.service import record
-from backend_hub.http.callers import Caller
 from backend_hub.settings import Settings
 from backend_hub.statements import Prepared, Reader, prepare
 from backend_hub.users.models import Role, User
@@ -64,6 +68,11 @@ async def register_user(session: AsyncSession, form: UserRegister) -> User:
         email=form.email,
         password_hash=await hash_password(form.password),
     )
+    return await add_user(session, user)
+
+
+async def add_user(session: AsyncSession, user: User) -> User:
+    """Raises UsernameTaken."""
     session.add(user)
     try:
         await session.flush()
@@ -73,46 +82,6 @@ async def register_user(session: AsyncSession, form: UserRegister) -> User:
         raise UsernameTaken from None
     record(session, "user.registered", actor_id=user.id, subject_id=user.id)
     return user
-
-
-async def authenticate(session: AsyncSession, username: str, password: str) -> User:
-    """Check name (or verified address) and password; raises InvalidGrant."""
-    name = username.strip().lower()
-    found = select(User).where(
-        (func.lower(User.username) == name)
-        | ((func.lower(User.email) == name) & col(User.email_verified_at).is_not(None))
-    )
-    user = (await session.exec(found)).first()
-    verified, renewed = await verify_password(password, user.password_hash if user else None)
-    if user is None or not verified or user.disabled_at is not None:
-        raise InvalidGrant("The name or the password is wrong")
-    if renewed:
-        user.password_hash = renewed
-    return user
-
-
-async def sign_in(
-    session: AsyncSession,
-    settings: Settings,
-    username: str,
-    password: str,
-    wanted: list[str],
-    caller: Caller,
-) -> Grant:
-    """Begin a sign-in of the hub's own clients; raises InvalidGrant."""
-    user = await authenticate(session, username, password)
-    family = TokenFamily(
-        user_id=user.id,
-        scope=" ".join(sorted(granted_scopes(user.role, wanted))),
-        address=caller.address,
-        user_agent=caller.user_agent,
-        expires_at=utcnow() + timedelta(seconds=settings.refresh_token_ttl),
-    )
-    session.add(family)
-    await session.flush()
-    note(session, user.id, "signed_in", caller)
-    record(session, "user.signed_in", actor_id=user.id, subject_id=user.id, private=True)
-    return new_grant(session, family, user.role, parent=None)
 
 
 def granted_scopes(role: str, wanted: list[str]) -> frozenset[str]:
@@ -201,9 +170,9 @@ async def sign_out(session: AsyncSession, actor: Actor) -> None:
 
 
 async def revoke_all(session: AsyncSession, user_id: UUID) -> None:
-    """End every sign-in of a person, in browsers too, and their personal access tokens."""
-    await session.execute(delete(BrowserSession).where(col(BrowserSession.user_id) == user_id))
-    await session.execute(delete(PersonalToken).where(col(PersonalToken.user_id) == user_id))
+    """End every sign-in of a person, those that wait for a second factor, and personal tokens."""
+    for model in (BrowserSession, PendingSignIn, PersonalToken):
+        await session.execute(delete(model).where(col(model.user_id) == user_id))
     await session.execute(
         update(TokenFamily)
         .where(col(TokenFamily.user_id) == user_id, col(TokenFamily.revoked_at).is_(None))

@@ -19,3 +19,20 @@ def caller_of(scope: Scope) -> Caller:
     client = scope.get("client")
     agent = "".join(c for c in Headers(scope=scope).get("user-agent", "") if c.isprintable())
     return Caller(str(client[0])[:45] if client else "", agent[:300])
+
+
+_PROGRAMS = {
+    **{"Edg/": "Edge", "OPR/": "Opera", "Firefox/": "Firefox", "Chrome/": "Chrome"},
+    **{"Safari/": "Safari", "curl/": "curl", "python": "Python"},
+}
+_SYSTEMS = {
+    **{"Android": "Android", "iPhone": "iPhone", "iPad": "iPad", "Windows": "Windows"},
+    **{"Mac OS": "macOS", "CrOS": "ChromeOS", "Linux": "Linux"},
+}
+
+
+def program_of(user_agent: str) -> str:
+    """`Firefox on Linux`: never words of the caller, who could write anything into a mail."""
+    program = next((name for mark, name in _PROGRAMS.items() if mark in user_agent), "")
+    system = next((name for mark, name in _SYSTEMS.items() if mark in user_agent), "")
+    return f"{program or 'an unknown program'}{f' on {system}' if system else ''}"

@@ -1,20 +1,21 @@
 """gzip, with an ETag of its own for the compressed form."""
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.gzip import GZipResponder
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from backend_hub.http.headers import Pairs, every, first, varied, without
 
 MINIMUM_SIZE = 2_000
 """Bytes; less is not worth compressing."""
 GZIP_SUFFIX = "-gzip"
 
 
-def accepts_gzip(headers: Headers) -> bool:
+def accepts_gzip(headers: Pairs) -> bool:
     """Whether the client takes gzip; `gzip;q=0` says that it does not (RFC 9110 12.5.3)."""
-    for part in ",".join(headers.getlist("accept-encoding")).lower().split(","):
-        coding, _, weight = part.partition(";")
-        if coding.strip() in {"gzip", "x-gzip"}:
-            return weight.replace(" ", "").rstrip("0").rstrip(".") not in {"q=", "q=0"}
+    for part in b",".join(every(headers, b"accept-encoding")).lower().split(b","):
+        coding, _, weight = part.partition(b";")
+        if coding.strip() in {b"gzip", b"x-gzip"}:
+            return weight.replace(b" ", b"").rstrip(b"0").rstrip(b".") not in {b"q=", b"q=0"}
     return False
 
 
@@ -35,15 +36,20 @@ class CompressionMiddleware:
 
         async def label(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                etag = headers.get("etag", "")
-                if etag and "accept-encoding" not in headers.get("vary", "").lower():
-                    headers.add_vary_header("Accept-Encoding")  # on a 304 and a short 200 too
-                if etag.startswith('"') and headers.get("content-encoding") == "gzip":
-                    headers["etag"] = f'{etag[:-1]}{GZIP_SUFFIX}"'
+                message["headers"] = _labelled(message["headers"])
             await send(message)
 
         layer = self.app
-        if accepts_gzip(Headers(scope=scope)):
+        if accepts_gzip(scope["headers"]):
             layer = GZipResponder(self.app, MINIMUM_SIZE, compresslevel=1)
         await layer(scope, receive, label)
+
+
+def _labelled(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    etag = first(headers, b"etag")
+    if etag is None:
+        return headers
+    if etag.startswith(b'"') and first(headers, b"content-encoding") == b"gzip":
+        compressed = etag[:-1] + GZIP_SUFFIX.encode() + b'"'
+        headers = [*without(headers, b"etag"), (b"etag", compressed)]
+    return varied(headers, b"Accept-Encoding")  # on a 304 and a short 200 too

@@ -4,12 +4,11 @@ import re
 import time
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uuid_utils import uuid7
 
-from backend_hub.db import new_id
-
-log = structlog.get_logger("backend_hub.access")
+from backend_hub.http.headers import Pairs, first
+from backend_hub.logs import log_request
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
@@ -37,15 +36,10 @@ class RequestContextMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        given = headers.get("x-request-id", "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else str(new_id())
-        scope.setdefault("state", {})["request_id"] = request_id
-        trace = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
+        ids = _ids(scope["headers"])
+        scope.setdefault("state", {})["request_id"] = ids["request_id"]
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request_id)
-        if trace and set(trace[1]) != {"0"} and set(trace[2]) != {"0"}:
-            structlog.contextvars.bind_contextvars(trace_id=trace[1], parent_id=trace[2])
+        structlog.contextvars.bind_contextvars(**ids)
         started = time.perf_counter()
         status = 0
 
@@ -53,19 +47,31 @@ class RequestContextMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["x-request-id"] = request_id
+                own = (b"x-request-id", ids["request_id"].encode())
+                message["headers"] = [*message["headers"], own]
             await send(message)
 
         try:
             await self.app(scope, receive, identify)
         finally:
             actor = scope["state"].get("actor")
-            log.info(
-                "request",
+            log_request(
                 method=scope["method"],
                 path=scope["path"],
                 route=route_template(scope),
                 actor=str(actor.id) if actor else None,
                 status=status,
                 milliseconds=round((time.perf_counter() - started) * 1000, 1),
+                **ids,
             )
+
+
+def _ids(headers: Pairs) -> dict[str, str]:
+    """Of the request, and of the trace that it is part of."""
+    given = (first(headers, b"x-request-id") or b"").decode("latin-1")
+    ids = {"request_id": given if _REQUEST_ID.fullmatch(given) else str(uuid7())}
+    parent = first(headers, b"traceparent")
+    trace = _TRACEPARENT.fullmatch(parent.decode("latin-1")) if parent else None
+    if trace and set(trace[1]) != {"0"} and set(trace[2]) != {"0"}:
+        ids |= {"trace_id": trace[1], "parent_id": trace[2]}
+    return ids

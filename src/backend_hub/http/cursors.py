@@ -21,6 +21,7 @@ from backend_hub.errors import Unprocessable
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
+DEFAULT_LIMIT = 20
 MAX_LIMIT = 100
 MAX_CURSOR = 3_000
 """Characters; the longest names a path of topics."""
@@ -44,7 +45,7 @@ class Page(BaseModel, Generic[T]):
 class PageParams:
     """What the client asked for; `next_cursor` is filled in by `fetch_page`."""
 
-    limit: int = 20
+    limit: int = DEFAULT_LIMIT
     cursor: str | None = None
     include_total: bool = False
     next_cursor: str | None = field(default=None, init=False)

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Header, Response
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend_hub.errors import PreconditionFailed, PreconditionRequired
 from backend_hub.http.compression import GZIP_SUFFIX, accepts_gzip
+from backend_hub.http.headers import Pairs, every, first, varied, without
 
+TAGGED_TYPES = (b"application/json", b"text/html")
 _TAG = re.compile(r'(W/)?"([!#-~\x80-\xff]*)"')
 
 
@@ -54,18 +55,18 @@ def set_version(response: Response, version: int) -> None:
 
 
 def body_tag(body: bytes) -> str:
-    return hashlib.blake2b(body, digest_size=12).hexdigest()
+    return hashlib.sha256(body).hexdigest()[:24]
 
 
-BY_COOKIE = "Authorization, Cookie, Sec-Fetch-Site, Origin"
+BY_COOKIE = b"Authorization, Cookie, Sec-Fetch-Site, Origin"
 
 
 @dataclass(frozen=True, slots=True)
 class Caching:
     """What an answer that says nothing itself tells caches."""
 
-    control: str = "no-cache"
-    vary: str = "Authorization"
+    control: bytes = b"no-cache"
+    vary: bytes = b"Authorization"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +88,11 @@ class KnownTags:
         return compressed if self.gzip and compressed in self.tags else None
 
 
-def _known_tags(headers: Headers) -> KnownTags | None:
-    lines = headers.getlist("if-none-match")
+def _known_tags(headers: Pairs) -> KnownTags | None:
+    lines = every(headers, b"if-none-match")
     if not lines:
         return None
-    value = ", ".join(lines)
+    value = b", ".join(lines).decode("latin-1")
     tags = frozenset(f'"{tag}"' for _, tag in _TAG.findall(value))
     return KnownTags(tags, value.strip() == "*", accepts_gzip(headers))
 
@@ -104,14 +105,14 @@ class ETagMiddleware:
 
     def __init__(self, app: ASGIApp, *, cookies: bool = False) -> None:
         self.app = app
-        self.caching = Caching("private, no-cache", BY_COOKIE) if cookies else Caching()
+        self.caching = Caching(b"private, no-cache", BY_COOKIE) if cookies else Caching()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         reading = scope["method"] in {"GET", "HEAD"}
-        wanted = _known_tags(Headers(scope=scope)) if reading else None
+        wanted = _known_tags(scope["headers"]) if reading else None
         start: Message | None = None
 
         async def tag(message: Message) -> None:
@@ -133,32 +134,31 @@ def _taggable(head: Message, body: Message) -> bool:
     """A whole JSON answer or page in one piece; streams and files have their own validators."""
     if head["status"] not in {200, 201} or body.get("more_body"):
         return False
-    headers = Headers(raw=head["headers"])
-    return (
-        headers.get("content-type", "").startswith(("application/json", "text/html"))
-        and headers.get("cache-control", "") != "no-store"
-    )
+    headers = head["headers"]
+    kind = first(headers, b"content-type") or b""
+    return kind.startswith(TAGGED_TYPES) and first(headers, b"cache-control") != b"no-store"
 
 
 def _tagged(
     head: Message, body: Message, wanted: KnownTags | None, reading: bool, caching: Caching
 ) -> Message:
-    headers = MutableHeaders(raw=head["headers"])
-    begun = headers.get("etag")
-    if begun is None and not reading:
+    headers = head["headers"]
+    given = first(headers, b"etag")
+    if given is None and not reading:
         return body
-    version = begun.strip('"') if begun else ""
+    begun = (given or b"").decode("latin-1")
+    version = begun.strip('"')
     digest = body_tag(body.get("body", b""))
     etag = f'"{version}-{digest}"' if version and "-" not in version else begun or f'"{digest}"'
-    headers["etag"] = etag
-    if reading:
-        headers.setdefault("cache-control", caching.control)
-        headers.add_vary_header(caching.vary)
-    if wanted is not None and (known := wanted.match(etag)):
+    known = wanted.match(etag) if wanted is not None else None
+    if known is not None:
         head["status"] = 304
-        headers["etag"] = known
-        del headers["content-length"]
-        del headers["content-type"]
+        headers = without(headers, b"content-length", b"content-type")
         body = {**body, "body": b""}
-    head["headers"] = headers.raw
+    headers = [*without(headers, b"etag"), (b"etag", (known or etag).encode("latin-1"))]
+    if reading:
+        if first(headers, b"cache-control") is None:
+            headers.append((b"cache-control", caching.control))
+        headers = varied(headers, caching.vary)
+    head["headers"] = headers
     return body

@@ -3,11 +3,14 @@
 import re
 from collections.abc import Sequence
 
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from backend_hub.http.headers import every
+
 _HOST = re.compile(r"([A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
+KNOWN = 100
+"""Allowed names that are remembered as they were sent."""
 
 
 class HostMiddleware:
@@ -19,10 +22,15 @@ class HostMiddleware:
     def __init__(self, app: ASGIApp, *, allowed: Sequence[str]) -> None:
         self.app = app
         self.allowed = [pattern.lower() for pattern in allowed]
+        self.known: set[bytes] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            self._check(Headers(scope=scope).getlist("host"))
+            hosts = every(scope["headers"], b"host")
+            if len(hosts) != 1 or hosts[0] not in self.known:
+                self._check([host.decode("latin-1") for host in hosts])
+                if len(self.known) < KNOWN:
+                    self.known |= set(hosts)
         await self.app(scope, receive, send)
 
     def _check(self, hosts: list[str]) -> None:

@@ -37,6 +37,7 @@ TAGS = [
     ("account", "Your own sign-ins, apps and tokens; your data, and the end of your account."),
     ("auth", "Registration and tokens."),
     ("clients", "Apps that people sign in to through the hub (OAuth 2.1, OpenID Connect)."),
+    ("identity-providers", "Whom people sign in with (GitHub, any OpenID provider), for admins."),
     ("accounts", "Roles and states of accounts, for admins."),
     ("events", "The log of everything that happens."),
     ("health", "For load balancers."),
@@ -85,6 +86,7 @@ EVERYWHERE = (
 SUCCESS = {
     "200": "Done: here it is.",
     "201": "Created; `Location` names it.",
+    "202": "Taken; what follows comes by mail.",
     "204": "Done; there is nothing to show.",
 }
 STREAM = "text/event-stream"
@@ -199,7 +201,7 @@ def _complete_success(status: str, response: dict[str, Any], parameters: set[str
         response["description"] = SUCCESS.get(status, response["description"])
     if STREAM in response.get("content", {}):
         # FastAPI describes the events as OpenAPI 3.2 does, in a document of 3.1.
-        schema = {"type": "string", "maxLength": 2**31 - 1, "pattern": TEXT}
+        schema = {"type": "string", "maxLength": 2**31 - 1, "pattern": r"^[^\u0000]*$"}
         response["content"][STREAM] = {"schema": schema, "example": STREAM_EXAMPLE}
     more = ["ETag"] if "application/json" in response.get("content", {}) else []
     more += ["Location"] if status == "201" else []

@@ -6,12 +6,12 @@ from urllib.parse import quote, urlencode
 from fastapi import Depends, Query, Request
 from starlette.responses import Response
 
-from backend_hub.http.cursors import MAX_CURSOR, MAX_LIMIT, PageParams
+from backend_hub.http.cursors import DEFAULT_LIMIT, MAX_CURSOR, MAX_LIMIT, PageParams
 
 
 async def page_params(
     request: Request,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Items a page.")] = 20,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Items a page.")] = DEFAULT_LIMIT,
     cursor: Annotated[
         str | None,
         Query(
@@ -37,6 +37,8 @@ def add_link_header(request: Request, response: Response) -> None:
     page: PageParams | None = getattr(request.state, "page", None)
     if page is not None and page.next_cursor is not None:
         # Not of request.url: that is made of the Host header, which is the client's to choose.
-        kept = [(k, v) for k, v in request.query_params.multi_items() if k != "cursor"]
-        query = urlencode([*kept, ("cursor", page.next_cursor)])
+        query = f"cursor={page.next_cursor}"
+        if request.scope["query_string"]:
+            kept = [(k, v) for k, v in request.query_params.multi_items() if k != "cursor"]
+            query = urlencode([*kept, ("cursor", page.next_cursor)])
         response.headers["Link"] = f'<{quote(request.scope["path"])}?{query}>; rel="next"'

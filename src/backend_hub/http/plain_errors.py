@@ -2,9 +2,10 @@
 
 from http import HTTPStatus
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from backend_hub.http.headers import first
 from backend_hub.http.problems import problem_for
 
 
@@ -38,5 +39,6 @@ class PlainErrorMiddleware:
 
 
 def _is_plain_error(message: Message) -> bool:
-    kind = Headers(raw=message["headers"]).get("content-type", "")
-    return bool(message["status"] >= 400 and kind.startswith("text/plain"))
+    if message["status"] < 400:
+        return False
+    return (first(message["headers"], b"content-type") or b"").startswith(b"text/plain")

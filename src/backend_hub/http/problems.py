@@ -187,6 +187,10 @@ def error_response(scope: Scope, error: Exception) -> Response | None:
     return hub_error_response(scope, refusal) if refusal else None
 
 
+ANSWERED = (HubError, RequestValidationError, HTTPException)
+"""What an endpoint raises for an answer; what else escapes is the outer layer's."""
+
+
 def install(app: FastAPI) -> None:
     """Answer the framework's own errors, and ours, as problems."""
 
@@ -196,7 +200,7 @@ def install(app: FastAPI) -> None:
             raise error
         return response
 
-    for kind in (HubError, RequestValidationError, HTTPException):
+    for kind in ANSWERED:
         app.add_exception_handler(kind, handle)
 
 

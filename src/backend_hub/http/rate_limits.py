@@ -2,7 +2,8 @@
 
 Headers: draft-ietf-httpapi-ratelimit-headers (`RateLimit`, `RateLimit-Policy`) and the older
 `x-ratelimit-*`. Limits are kept in memory, or in Redis for several processes; while Redis does
-not answer, each process counts for itself.
+not answer, each process counts for itself. (The memory of `limits` looks through every client it
+knows at every request.)
 """
 
 import asyncio
@@ -10,18 +11,19 @@ import ipaddress
 import math
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import structlog
 from limits import RateLimitItem, WindowStats, parse
-from limits.aio.storage import MemoryStorage, RedisStorage, Storage
+from limits.aio.storage import RedisStorage, Storage
 from limits.aio.strategies import FixedWindowRateLimiter
 from limits.errors import StorageError
 from redis.exceptions import RedisError
-from starlette.datastructures import MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from backend_hub.errors import RateLimited
+from backend_hub.errors import HubError, RateLimited
 from backend_hub.http.problems import hub_error_response
 from backend_hub.settings import Settings
 
@@ -29,8 +31,10 @@ log = structlog.get_logger(__name__)
 
 SIGN_IN_PATHS = frozenset(
     {
-        *("/api/v1/auth/token", "/api/v1/auth/register", "/sign-in", "/sign-up"),
-        "/oauth/register",
+        *("/api/v1/auth/token", "/api/v1/auth/register", "/api/v1/auth/forgot"),
+        *("/api/v1/auth/reset", "/api/v1/auth/verify-email", "/oauth/register"),
+        *("/sign-in", "/sign-up", "/forgot", "/reset", "/verify"),
+        *("/sign-in/second", "/sign-in/second/passkey", "/sign-in/passkey", "/sign-up/passkey"),
     }
 )
 UNLIMITED = ("/health/", "/static/", "/static-offline-docs/")
@@ -38,6 +42,8 @@ UNLIMITED = ("/health/", "/static/", "/static-offline-docs/")
 
 STORE_ANSWERS_WITHIN = 0.5
 """Seconds to wait for Redis."""
+CLEARED_EVERY = 60.0
+"""Seconds between two looks for windows that ended."""
 STORE_PAUSE = 5.0
 """Seconds without asking Redis after it did not answer: an outage slows one request, not all."""
 
@@ -61,6 +67,7 @@ def make_storage(redis_url: str) -> Storage:
     )
 
 
+@lru_cache(4_096)
 def network_of(address: str) -> str:
     """An IPv6 customer holds a whole /64, so that is what counts; IPv4 in IPv6 counts as IPv4."""
     try:
@@ -74,15 +81,43 @@ def network_of(address: str) -> str:
     return str(ipaddress.ip_network((int(ip), 64), strict=False))
 
 
+class Windows:
+    """The fixed windows of one process: when each ends, and what was counted in it."""
+
+    def __init__(self) -> None:
+        self._windows: dict[tuple[str, str], tuple[float, int]] = {}
+        self._cleared = 0.0
+
+    def hit(self, rule: Rule) -> tuple[bool, WindowStats]:
+        now = time.time()
+        if now - self._cleared > CLEARED_EVERY:
+            self._windows = {key: kept for key, kept in self._windows.items() if kept[0] > now}
+            self._cleared = now
+        counted = rule.name, rule.client
+        ends, count = self._windows.get(counted, (0.0, 0))
+        if ends <= now:
+            ends, count = now + rule.limit.get_expiry(), 0
+        self._windows[counted] = ends, count + 1
+        remaining = rule.limit.amount - count - 1
+        return remaining >= 0, WindowStats(ends, max(0, remaining))
+
+
 class RateLimitMiddleware:
-    """Counts a request against its client; `identify` names the account behind a scope."""
+    """Counts a request against its client; `identify` names the account behind a scope, and
+    `refuse` answers whoever asked too much."""
 
     def __init__(
-        self, app: ASGIApp, *, settings: Settings, identify: Callable[[Scope], str | None]
+        self,
+        app: ASGIApp,
+        *,
+        settings: Settings,
+        identify: Callable[[Scope], str | None],
+        refuse: Callable[[Scope, HubError], Response] = hub_error_response,
     ) -> None:
         self.app = app
         self.identify = identify
-        self.local = FixedWindowRateLimiter(MemoryStorage())
+        self.refuse = refuse
+        self.local = Windows()
         self.shared: FixedWindowRateLimiter | None = None
         if settings.redis_url:
             self.shared = FixedWindowRateLimiter(make_storage(settings.redis_url))
@@ -101,7 +136,7 @@ class RateLimitMiddleware:
 
         async def tell(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(headers)
+                message["headers"] = [*message["headers"], *headers]
             await send(message)
 
         if allowed:
@@ -110,7 +145,7 @@ class RateLimitMiddleware:
         refusal = RateLimited(
             f"At most {rule.limit}; try again in {seconds} s", headers={"Retry-After": str(seconds)}
         )
-        await hub_error_response(scope, refusal)(scope, receive, tell)
+        await self.refuse(scope, refusal)(scope, receive, tell)
 
     async def _count(self, rule: Rule) -> tuple[bool, WindowStats]:
         if self.shared is not None and time.monotonic() >= self.shared_again:
@@ -120,7 +155,7 @@ class RateLimitMiddleware:
             except (StorageError, RedisError, OSError):
                 self.shared_again = time.monotonic() + STORE_PAUSE
                 log.warning("rate limits count per process: their store does not answer")
-        return await _hit(self.local, rule)
+        return self.local.hit(rule)
 
     def _rule_for(self, scope: Scope) -> Rule:
         address = network_of(scope["client"][0]) if scope.get("client") else "unknown"
@@ -134,13 +169,18 @@ async def _hit(limiter: FixedWindowRateLimiter, rule: Rule) -> tuple[bool, Windo
     return allowed, await limiter.get_window_stats(rule.limit, rule.name, rule.client)
 
 
-def _headers(rule: Rule, remaining: int, seconds: int) -> dict[str, str]:
-    limit = rule.limit
-    window = limit.get_expiry()
-    return {
-        "RateLimit-Policy": f'"{rule.name}";q={limit.amount};w={window}',
-        "RateLimit": f'"{rule.name}";r={remaining};t={seconds}',
-        "X-RateLimit-Limit": str(limit.amount),
-        "X-RateLimit-Remaining": str(remaining),
-        "X-RateLimit-Reset": str(seconds),
-    }
+def _headers(rule: Rule, remaining: int, seconds: int) -> list[tuple[bytes, bytes]]:
+    left, after = str(remaining).encode(), str(seconds).encode()
+    amount, policy = _policy(rule.name, rule.limit)
+    return [
+        (b"ratelimit-policy", policy),
+        (b"ratelimit", b'"%b";r=%b;t=%b' % (rule.name.encode(), left, after)),
+        (b"x-ratelimit-limit", amount),
+        (b"x-ratelimit-remaining", left),
+        (b"x-ratelimit-reset", after),
+    ]
+
+
+@lru_cache
+def _policy(name: str, limit: RateLimitItem) -> tuple[bytes, bytes]:
+    return str(limit.amount).encode(), f'"{name}";q={limit.amount};w={limit.get_expiry()}'.encode()

@@ -5,18 +5,25 @@ the model would have written is tested for every route that returns them
 (tests/http/test_ready.py).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import orjson
 from pydantic import TypeAdapter
-from sqlalchemy import Integer, Select, bindparam, func, select
+from sqlalchemy import Integer, Select, bindparam, func, literal_column, select
 from starlette.responses import Response
 
-from backend_hub.http.cursors import Order, PageParams, cut, decode_cursor, one_page
-from backend_hub.statements import Prepared, Reader, Row, prepare
+from backend_hub.http.cursors import (
+    DEFAULT_LIMIT,
+    Order,
+    PageParams,
+    cut,
+    decode_cursor,
+    one_page,
+)
+from backend_hub.statements import Prepared, Reader, Row, as_json, prepare
 
 T = TypeVar("T")
 
@@ -63,29 +70,11 @@ def answer(found: Ready[Any], location: str | None = None) -> Response:
 
 
 class Listing(Generic[T]):
-    """A list of one shape: its statements for the first page, a later page and the total.
+    """A list of one shape: its statements for the first page, a later page and the total."""
 
-    `shown` makes the object of an item out of its row.
-    """
-
-    def __init__(
-        self,
-        statement: Select[Any],
-        order: Order,
-        adapter: TypeAdapter[T],
-        shown: Callable[[Row, Prepared], dict[str, Any]] = fields_of,
-    ) -> None:
-        self.statement, self.order = statement, order
-        self.adapter, self.shown = adapter, shown
-        self._keys = [f"_key{number}" for number in range(len(order.columns))]
-
-    @cached_property
-    def first(self) -> Prepared:
-        return prepare(one_page(self.statement, self.order, LIMIT, None))
-
-    @cached_property
-    def later(self) -> Prepared:
-        return prepare(one_page(self.statement, self.order, LIMIT, after_parameters(self.order)))
+    def __init__(self, statement: Select[Any], order: Order, adapter: TypeAdapter[T]) -> None:
+        self.statement, self.order, self.adapter = statement, order, adapter
+        self._pages: dict[tuple[bool, bool], Prepared] = {}
 
     @cached_property
     def total(self) -> Prepared:
@@ -94,24 +83,34 @@ class Listing(Generic[T]):
 
     async def read(self, reader: Reader, values: Mapping[str, Any], page: PageParams) -> Ready[T]:
         """One page."""
-        statement = self.first if page.cursor is None else self.later
         paging = page_values(self.order, page)
-        rows = await reader.fetch(statement, {**values, **paging})
-        items = [self._item(row, statement) for row in cut(rows, self.order, page)]
+        rows = cut(await reader.fetch(self._page(page), {**values, **paging}), self.order, page)
         total = None
         if page.include_total:
             total = (await reader.fetch(self.total, values))[0]["total"]
-        content = {"items": items, "next_cursor": page.next_cursor, "total": total}
-        return Ready(dump(content), self.adapter)
+        return Ready(listed([row["json"] for row in rows], page.next_cursor, total), self.adapter)
 
-    def _item(self, row: Row, statement: Prepared) -> dict[str, Any]:
-        fields = self.shown(row, statement)
-        for key in self._keys:
-            del fields[key]
-        return fields
+    def _page(self, page: PageParams) -> Prepared:
+        """The statement of such a page."""
+        shape = (page.cursor is not None, page.limit == DEFAULT_LIMIT)
+        if shape not in self._pages:
+            after = after_parameters(self.order) if shape[0] else None
+            paged = one_page(self.statement, self.order, limit_parameter(shape[1]), after)
+            self._pages[shape] = prepare(as_json(paged))
+        return self._pages[shape]
 
 
-LIMIT = bindparam("limit", type_=Integer())
+def listed(items: Sequence[str], next_cursor: str | None, total: int | None) -> bytes:
+    """A Page of items that are JSON already."""
+    rest = dump({"next_cursor": next_cursor, "total": total})
+    return b'{"items":[' + ",".join(items).encode() + b"]," + rest[1:]
+
+
+def limit_parameter(default: bool) -> Any:
+    """One row more than a page has; of a page of another size PostgreSQL makes a plan each time."""
+    return (
+        literal_column(str(DEFAULT_LIMIT + 1)) if default else bindparam("limit", type_=Integer())
+    )
 
 
 def after_parameters(order: Order) -> Sequence[Any]:

@@ -16,6 +16,9 @@ from backend_hub.contributions.schemas import ContributionContent
 from backend_hub.db import AsyncSession, new_id, utcnow
 from backend_hub.http.markdown import render_markdown
 from backend_hub.http.openapi_examples import EXAMPLE_CLIENT, EXAMPLE_IDS
+from backend_hub.identity.models import IdentityProvider, ProviderKind
+from backend_hub.identity.presets import OPENID
+from backend_hub.identity.schemas import EXAMPLE_PROVIDER
 from backend_hub.imports.accounts import add_account, find_account
 from backend_hub.oauth.models import ClientType, Consent, OAuthClient
 from backend_hub.posts.content import PostContent, TextContent
@@ -100,6 +103,17 @@ async def seed_demo(session: AsyncSession) -> None:
                 secret_hash=hash_token(secrets.token_urlsafe(32)),
                 redirect_uris=["https://planner.example.org/callback"],
                 scope="openid profile",
+            )
+        )
+        session.add(
+            IdentityProvider(
+                slug=EXAMPLE_PROVIDER,
+                name="Campus",
+                kind=ProviderKind.oidc,
+                issuer="https://login.campus.example.org",
+                client_id="backend-hub",
+                scope=OPENID,
+                enabled=False,
             )
         )
         await session.flush()

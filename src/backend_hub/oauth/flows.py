@@ -84,8 +84,10 @@ class CodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[misc]
         )
         grant = await_only(exchange)
         token = token_answer(server, self.client, grant)
-        nonce = {"nonce": code.nonce} if code.nonce is not None else {}
-        return with_id_token(server, self.client, grant, token, code.authenticated_at, **nonce)
+        claims: dict[str, Any] = {"nonce": code.nonce} if code.nonce is not None else {}
+        if code.amr:
+            claims["amr"] = code.amr.split()
+        return with_id_token(server, self.client, grant, token, code.authenticated_at, **claims)
 
     def delete_authorization_code(self, code: "_Code") -> None:
         """Nothing: it was marked as used, and stays so that a second use is noticed."""
@@ -236,7 +238,7 @@ def with_id_token(
     grant: Grant,
     token: dict[str, Any],
     authenticated_at: datetime,
-    **claims: str,
+    **claims: Any,
 ) -> dict[str, Any]:
     """The answer, and who signed in if the app asked for it (`openid`)."""
     if "openid" in grant.scopes:

@@ -61,6 +61,7 @@ async def save_code(
             user_id=browser.user.id,
             scope=" ".join(scope),
             authenticated_at=browser.authenticated_at,
+            amr=browser.amr,
             **fields,
         )
     )

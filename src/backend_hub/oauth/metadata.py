@@ -11,7 +11,7 @@ from backend_hub.settings import Settings
 
 PROMPTS = ("none", "login", "consent", "select_account")
 CLAIMS = (
-    *("iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "sid"),
+    *("iss", "sub", "aud", "exp", "iat", "auth_time", "amr", "nonce", "at_hash", "sid"),
     *("name", "preferred_username", "email", "email_verified"),
 )
 

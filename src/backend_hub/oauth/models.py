@@ -84,6 +84,8 @@ class AuthorizationCode(SQLModel, table=True):
     """The key that whoever exchanges the code must prove to have (RFC 9449 section 10)."""
     nonce: str | None = Field(default=None, max_length=500)
     authenticated_at: datetime = created_at_field()
+    amr: str = Field(default="", max_length=60, sa_column_kwargs={"server_default": ""})
+    """How the person proved who they are, for the ID token."""
     created_at: datetime = created_at_field()
     used_at: datetime | None = timestamp_field()
 

@@ -170,9 +170,9 @@ def any_of(title: str) -> str:
     return " or ".join(word for word in dict.fromkeys(words) if word != "or")
 
 
-def similarity(query: str) -> ColumnElement[float]:
-    """How much of an `any_of` query a post has: each word counts, the title's words most.
+def similarity(query: ColumnElement[Any]) -> ColumnElement[float]:
+    """How much of a query of `any_of` a post has: each word counts, the title's words most.
 
     Unlike cover density, `ts_rank` gives more for two words than for one word twice.
     """
-    return cast(func.ts_rank(col(Post.search), post_query(query), 1), Double)
+    return cast(func.ts_rank(col(Post.search), query, 1), Double)

@@ -36,6 +36,13 @@ class Post(SQLModel, table=True):
         Index("ix_posts_kind_score_id", "kind", "score", "id"),
         Index("ix_posts_kind_last_activity_at_id", "kind", "last_activity_at", "id"),
         Index("ix_posts_topic_id_kind_id", "topic_id", "kind", "id"),
+        # What topics count, and no more: read without the rows themselves.
+        Index(
+            "ix_posts_topic_id_kind_shown",
+            "topic_id",
+            "kind",
+            postgresql_where=text("deleted_at IS NULL AND NOT draft AND topic_id IS NOT NULL"),
+        ),
     )
 
     id: UUID = id_field()

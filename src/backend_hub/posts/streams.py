@@ -42,6 +42,17 @@ class Bell:
         """Set when the bell rings after now."""
         return self._rung
 
+    async def wait(self, rung: asyncio.Event, ends: float) -> None:
+        """Until that ring, or until then by the loop's clock; the log is looked at meanwhile."""
+        self.listeners += 1
+        try:
+            async with asyncio.timeout_at(ends):
+                await rung.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self.listeners -= 1
+
     def ring(self) -> None:
         self._rung.set()
         self._rung = asyncio.Event()
@@ -89,24 +100,18 @@ async def follow(
     """
     if bell.listeners >= MOST_LISTENERS:
         raise Unavailable("Too many listen already: poll /events", retry_after=30)
-    bell.listeners += 1
-    ends = asyncio.get_running_loop().time() + seconds
-    try:
-        while not bell.closing:
-            rung = bell.next_ring  # before the read: what comes while it runs is not missed
-            if actor is not None and (actor := await renew_any_actor(bell.database, actor)) is None:
+    now = asyncio.get_running_loop().time
+    ends = now() + seconds
+    while not bell.closing:
+        rung = bell.next_ring  # before the read: what comes while it runs is not missed
+        if actor is not None and (actor := await renew_any_actor(bell.database, actor)) is None:
+            return
+        async with bell.database.reading() as session:
+            found = await read_events(session, actor, type_prefix, PageParams(PAGE, after))
+        for cursor, event in found:
+            yield cursor, event
+            after = cursor
+        if len(found) < PAGE:
+            if now() >= ends:
                 return
-            async with bell.database.reading() as session:
-                found = await read_events(session, actor, type_prefix, PageParams(PAGE, after))
-            for cursor, event in found:
-                yield cursor, event
-                after = cursor
-            if len(found) == PAGE:
-                continue
-            try:
-                async with asyncio.timeout_at(ends):
-                    await rung.wait()
-            except TimeoutError:
-                return
-    finally:
-        bell.listeners -= 1
+            await bell.wait(rung, ends)

@@ -25,7 +25,7 @@ from backend_hub.auth.actor import Actor
 from backend_hub.db import AsyncSession
 from backend_hub.errors import NotFound, Unprocessable
 from backend_hub.http.cursors import Order, Page, PageParams, read_page
-from backend_hub.http.ready import Listing, Ready, dump, fields_of
+from backend_hub.http.ready import Listing, Ready
 from backend_hub.posts.models import Comment, Post
 from backend_hub.posts.queries import (
     NEWEST,
@@ -52,6 +52,7 @@ from backend_hub.questions.schemas import (
 from backend_hub.statements import (
     Prepared,
     Reader,
+    as_json,
     prepare,
     text_parameter,
     with_moments_as_text,
@@ -210,7 +211,9 @@ def _whole_question(reader: ReaderKind) -> Prepared:
         comments_json().label("comments"),
         answers_json(actor).label("answers"),
     ]
-    return prepare(from_questions(columns).where(col(Post.id) == QUESTION_ID, reachable(actor)))
+    columns.append(col(Post.version).label("_version"))
+    statement = from_questions(columns).where(col(Post.id) == QUESTION_ID, reachable(actor))
+    return prepare(as_json(statement))
 
 
 async def read_question(reader: Reader, actor: Actor | None, post_id: UUID) -> Ready[QuestionRead]:
@@ -220,7 +223,7 @@ async def read_question(reader: Reader, actor: Actor | None, post_id: UUID) -> R
     rows = await reader.fetch(statement, values)
     if not rows:
         raise NotFound("There is no such question")
-    return Ready(dump(fields_of(rows[0], statement)), QUESTION, rows[0]["version"])
+    return Ready(rows[0]["json"].encode(), QUESTION, rows[0]["_version"])
 
 
 async def list_answers(

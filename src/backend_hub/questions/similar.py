@@ -3,12 +3,12 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, case, false, func, select, union
+from sqlalchemy import ColumnElement, Select, Subquery, case, false, func, select, union
 from sqlmodel import col
 
 from backend_hub.auth.actor import Actor
 from backend_hub.db import AsyncSession
-from backend_hub.posts.fulltext import any_of, matches, similarity
+from backend_hub.posts.fulltext import any_of, matched_by, post_query, queries_in_use, similarity
 from backend_hub.posts.models import Post, PostKind, PostTag
 from backend_hub.posts.queries import from_posts, post_ref_columns
 from backend_hub.posts.visibility import visible
@@ -27,15 +27,32 @@ async def similar_questions(
     session: AsyncSession, actor: Actor | None, title: str, limit: int
 ) -> SimilarQuestions:
     """Questions that share words with a title."""
-    words = any_of(title)
+    best = _matching(actor, PostKind.question, any_of(title), limit)
     statement = (
         question_summaries()
-        .where(col(Post.kind) == PostKind.question, visible(actor), matches(words))
-        .order_by(similarity(words).desc(), col(Post.id).desc())
-        .limit(limit)
+        .join(best, best.c.id == Post.id)
+        .order_by(best.c.similarity.desc(), best.c.id.desc())
     )
     rows = (await session.execute(statement)).mappings()
     return SimilarQuestions(items=[QuestionSummary.model_validate(dict(row)) for row in rows])
+
+
+def _matching(actor: Actor | None, kind: PostKind, words: str, limit: int) -> Subquery:
+    """The best matches and how similar they are.
+
+    Materialised: else PostgreSQL may score every post of the kind before it asks which match.
+    """
+    queries = queries_in_use(words)
+    matched = (
+        select(col(Post.id), similarity(queries.c.query).label("similarity"))
+        .select_from(queries)
+        .join(Post, matched_by(queries))
+        .where(col(Post.kind) == kind, visible(actor))
+        .cte(f"matched_{kind}")
+        .prefix_with("MATERIALIZED")
+    )
+    best = select(matched).order_by(matched.c.similarity.desc(), matched.c.id.desc())
+    return best.limit(limit).subquery("best")
 
 
 async def list_related_resources(
@@ -46,7 +63,9 @@ async def list_related_resources(
     words = any_of(question.title)
     shared = _shared_tags(question_id)
     score = (
-        shared * SAME_TAG + case((_same_topic(question), SAME_TOPIC), else_=0.0) + similarity(words)
+        shared * SAME_TAG
+        + case((_same_topic(question), SAME_TOPIC), else_=0.0)
+        + similarity(post_query(words))
     )
     statement = (
         from_posts(post_ref_columns())
@@ -88,6 +107,6 @@ def _candidates(actor: Actor | None, question: Post, words: str) -> Any:
         .group_by(col(Post.id))
         .order_by(func.count().desc(), col(Post.id).desc())
     )
-    by_words = resources.where(matches(words)).order_by(similarity(words).desc())
+    by_words = select(_matching(actor, PostKind.resource, words, CANDIDATES).c.id)
     by_topic = resources.where(_same_topic(question)).order_by(col(Post.score).desc())
-    return union(*(select(part.subquery()) for part in (by_tags, by_words, by_topic)))
+    return union(*(select(part.subquery()) for part in (by_tags, by_topic)), by_words)

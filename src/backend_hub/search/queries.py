@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from backend_hub.auth.actor import Actor
 from backend_hub.errors import Unprocessable
-from backend_hub.http.cursors import Order, PageParams, cut
+from backend_hub.http.cursors import DEFAULT_LIMIT, Order, PageParams, cut
 from backend_hub.http.ready import Ready, dump, fields_of, page_values
 from backend_hub.search import highlights
 from backend_hub.search.conditions import terms_of
@@ -63,7 +63,8 @@ async def search(
     values |= {"words": query.words, "actor_id": actor and actor.id, **page_values(order, page)}
     sort: Any = order.name.partition("-")[0]
     continued = page.cursor is not None
-    shape = Shape(bool(query.words), terms, sort, actor is not None, continued)
+    default_limit = page.limit == DEFAULT_LIMIT
+    shape = Shape(bool(query.words), terms, sort, actor is not None, continued, default_limit)
     statement = page_statement(shape)
     rows = await reader.fetch(statement, values)
     total = None

@@ -20,19 +20,20 @@ from sqlalchemy import (
     Uuid,
     bindparam,
     case,
+    cast,
     column,
     func,
-    literal,
     literal_column,
     null,
     select,
+    true,
 )
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from backend_hub.http.cursors import Order, one_page
-from backend_hub.http.ready import LIMIT, after_parameters
+from backend_hub.http.ready import after_parameters, limit_parameter
 from backend_hub.posts.fulltext import matched_by, queries_in_use, rank_by
 from backend_hub.posts.models import Post, PostTag
 from backend_hub.posts.queries import author_json, tag_names, topic_json
@@ -67,6 +68,7 @@ class Shape:
     sort: SearchSort
     signed_in: bool
     continued: bool
+    default_limit: bool
 
 
 @functools.lru_cache(maxsize=256)
@@ -102,12 +104,12 @@ def _hits(matches: CTE, shape: Shape) -> Select[Any]:
     order = Order(shape.sort, [matches.c[key.name] for key in KEYS[shape.sort]])
     columns = [matches.c.id, *([matches.c.query, matches.c.rank] if shape.words else [])]
     after = after_parameters(order) if shape.continued else None
-    paged = one_page(select(*columns), order, LIMIT, after)
+    paged = one_page(select(*columns), order, limit_parameter(shape.default_limit), after)
     hits = paged.subquery("hits")
     keys = [hits.c[f"_key{number}"] for number in range(len(order.columns))]
     directions = [key.desc() for key in keys]
     home = aliased(Post, name="home")
-    rank = hits.c.rank if shape.words else literal(0.0, Double)
+    rank = hits.c.rank if shape.words else cast(literal_column("0"), Double)
     statement = (
         select(*_shown(home, hits.c.query if shape.words else None), rank.label("rank"), *keys)
         .select_from(hits)
@@ -168,6 +170,8 @@ def _facets(matches: CTE) -> Any:
     by_topic = select(topic_id.label("topic_id"), func.count().label("count")).group_by(topic_id)
     topics = by_topic.subquery("topics_counted")
     home_id = func.coalesce(counted.c.parent_id, counted.c.id)
+    # The OFFSET keeps PostgreSQL from reading the tags of all posts, for it expects more matches.
+    of_post = select(col(PostTag.tag_id)).where(col(PostTag.post_id) == home_id).offset(0).lateral()
     return (
         select(
             func.json_build_object(
@@ -183,8 +187,8 @@ def _facets(matches: CTE) -> Any:
                 _top(
                     select(col(Tag.name), func.count())
                     .select_from(counted)
-                    .join(PostTag, col(PostTag.post_id) == home_id)
-                    .join(Tag, col(Tag.id) == PostTag.tag_id)
+                    .join(of_post, true())
+                    .join(Tag, col(Tag.id) == of_post.c.tag_id)
                     .group_by(col(Tag.name))
                 ),
                 "exact",

@@ -24,6 +24,9 @@ router = APIRouter(
 
 SECTIONS = (
     ("/account", "Overview"),
+    ("/account/sign-in", "Email and password"),
+    ("/account/factors", "Second factor and passkeys"),
+    ("/account/identities", "Other accounts"),
     ("/account/sessions", "Sessions and apps"),
     ("/account/tokens", "Tokens"),
     ("/account/apps", "Apps you made"),
@@ -44,17 +47,23 @@ def account_page(
     browser: SignedInBrowser,
     template: str,
     *,
+    here: str = "",
+    scripts: bool = False,
     status: int = 200,
     **values: Any,
 ) -> Response:
-    """A page for one person only, with the navigation of all of them."""
+    """A page for one person only, with the navigation of all of them.
+
+    `here` is its path, where a form of it was sent elsewhere.
+    """
     return form_page(
         request,
         f"account/{template}",
+        scripts=scripts,
         status=status,
         who=browser.user,
         sections=SECTIONS,
-        here=_section(request.url.path),
+        here=here or _section(request.url.path),
         **values,
     )
 

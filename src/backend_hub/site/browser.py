@@ -9,44 +9,60 @@ from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 
 from backend_hub.auth.browser_sessions import (
+    SESSION,
     SignedInBrowser,
     cookie_name,
     csrf_token,
     find_session,
     new_session_token,
 )
+from backend_hub.auth.dependencies import cookie_token as cookie_token
 from backend_hub.auth.dependencies import session_token as session_token
+from backend_hub.auth.devices import DEVICE_KNOWN
 from backend_hub.db import AsyncSession
 from backend_hub.errors import Forbidden
 from backend_hub.http.routing import storable
 from backend_hub.settings import Settings
 from backend_hub.site.templating import page
 
+DEVICE, MAX_DEVICE_COOKIE = "hub_device", 200
+SCRIPTS = "; script-src 'self'; connect-src 'self'"
+
 
 class ForeignForm(Forbidden):
     code, title = "foreign_form", "This form did not come from this page"
 
 
-def set_session_cookie(response: Response, settings: Settings, token: str) -> None:
+def set_cookie(response: Response, settings: Settings, name: str, token: str, seconds: int) -> None:
+    """A cookie for this host alone and out of reach of scripts; without seconds it ends."""
     response.set_cookie(
-        cookie_name(settings),
+        cookie_name(settings, name),
         token,
-        max_age=settings.session_ttl,
+        max_age=seconds,
         path="/",
         secure=settings.issuer.startswith("https://"),
         httponly=True,
         samesite="lax",
     )
+
+
+def device_cookie(request: Request) -> str:
+    """What says that this browser signed in before (auth/devices.py); empty without one."""
+    value = request.cookies.get(cookie_name(request.app.state.settings, DEVICE), "")
+    return value if len(value) <= MAX_DEVICE_COOKIE and value.isascii() else ""
+
+
+def set_device_cookie(response: Response, settings: Settings, value: str) -> None:
+    """It outlives the session: signing out does not make the browser a stranger."""
+    set_cookie(response, settings, DEVICE, value, DEVICE_KNOWN)
+
+
+def set_session_cookie(response: Response, settings: Settings, token: str) -> None:
+    set_cookie(response, settings, SESSION, token, settings.session_ttl)
 
 
 def delete_session_cookie(response: Response, settings: Settings) -> None:
-    response.delete_cookie(
-        cookie_name(settings),
-        path="/",
-        secure=settings.issuer.startswith("https://"),
-        httponly=True,
-        samesite="lax",
-    )
+    set_cookie(response, settings, SESSION, "", 0)
 
 
 async def current_browser(request: Request, session: AsyncSession) -> SignedInBrowser | None:
@@ -62,6 +78,7 @@ def form_page(
     *,
     leads_to: str = "",
     images: str = "",
+    scripts: bool = False,
     status: int = 200,
     **values: Any,
 ) -> Response:
@@ -70,12 +87,14 @@ def form_page(
     Somebody who is not signed in gets a cookie of no account for it, so that nobody can be signed
     in to an account of somebody else's. `leads_to` is where the answer to the form may redirect:
     browsers hold that against `form-action` too. `images` is an origin whose images it shows.
+    `scripts`: files of ours run, and may ask the hub.
     """
     token = session_token(request) or new_session_token()
     policy = (
         "default-src 'none'; style-src 'self';"
         f" img-src 'self' data:{images and ' ' + images}; base-uri 'none';"
         f" form-action 'self'{leads_to and ' ' + leads_to}; frame-ancestors 'none'"
+        f"{scripts * SCRIPTS}"
     )
     response = page(
         request, template, status=status, policy=policy, csrf=csrf_token(token), **values

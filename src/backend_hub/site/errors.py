@@ -7,8 +7,10 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import Scope
 
 from backend_hub.errors import HubError
+from backend_hub.http.problems import hub_error_response
 from backend_hub.site.browser import see_other
 from backend_hub.site.entering import NeedsSignIn
 from backend_hub.site.templating import page
@@ -20,7 +22,7 @@ Handler = Callable[[Request, Any], Awaitable[Response]]
 
 def wants_page(request: Request) -> bool:
     """Whether a person asks: a browser, outside the API."""
-    asks = request.method in {"GET", "HEAD"} and "text/html" in request.headers.get("accept", "")
+    asks = "text/html" in request.headers.get("accept", "")
     return asks and not request.url.path.startswith(FOR_PROGRAMS)
 
 
@@ -39,13 +41,23 @@ def _or_page(answer: Handler) -> Handler:
             return see_other(error.location)
         if not wants_page(request):
             return await answer(request, error)
-        status, title, detail = _words(error)
-        response = page(request, "error.html", status=status, title=title, detail=detail)
-        response.headers.update(getattr(error, "headers", None) or {})
-        response.headers["Cache-Control"] = "no-store"
-        return response
+        return _page_of(request, error)
 
     return handle
+
+
+def _page_of(request: Request, error: Exception) -> Response:
+    status, title, detail = _words(error)
+    response = page(request, "error.html", status=status, title=title, detail=detail)
+    response.headers.update(getattr(error, "headers", None) or {})
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def refusal_response(scope: Scope, error: HubError) -> Response:
+    """A refusal of a middleware: a page for whoever reads pages."""
+    request = Request(scope)
+    return _page_of(request, error) if wants_page(request) else hub_error_response(scope, error)
 
 
 def install(app: FastAPI) -> None:

@@ -2,19 +2,26 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import ValidationError
 from starlette.responses import HTMLResponse, Response
 
 from backend_hub.auth.browser_sessions import end_session
+from backend_hub.auth.email_links import mail_verification
+from backend_hub.auth.passkeys import passkey_origin
+from backend_hub.auth.password_sign_in import Guess, authenticate
 from backend_hub.auth.schemas import UserRegister
-from backend_hub.auth.service import InvalidGrant, UsernameTaken, authenticate, register_user
+from backend_hub.auth.service import InvalidGrant, UsernameTaken, register_user
+from backend_hub.auth.throttling import TooManyTries
 from backend_hub.errors import Forbidden
+from backend_hub.http.callers import caller_of
 from backend_hub.http.routing import LenientRoute
-from backend_hub.http.sessions import Session
+from backend_hub.http.sessions import Session, get_database
+from backend_hub.identity.queries import list_offered
 from backend_hub.site.browser import (
     current_browser,
     delete_session_cookie,
+    device_cookie,
     form_page,
     local_path,
     read_form,
@@ -26,9 +33,18 @@ from backend_hub.site.browser import (
 from backend_hub.site.entering import enter
 from backend_hub.users.models import User
 
+
+async def offer(request: Request, session: Session) -> None:
+    """Whom people may sign in with instead, for the pages."""
+    request.state.offered = await list_offered(session)
+
+
 # Not in the OpenAPI document, hence without a row in access.py: they are for anyone.
 router = APIRouter(
-    include_in_schema=False, route_class=LenientRoute, default_response_class=HTMLResponse
+    include_in_schema=False,
+    route_class=LenientRoute,
+    default_response_class=HTMLResponse,
+    dependencies=[Depends(offer)],
 )
 Next = Annotated[str, Query(alias="next", max_length=4_000)]
 FIELDS = {"username": "Name", "email": "Email", "password": "Password"}
@@ -53,10 +69,20 @@ async def sign_in(request: Request, session: Session) -> Response:
     form = await read_form(request)
     require_own_form(request, form)
     target, username = form.get("next", "/"), form.get("username", "")[:254]
+    guess = Guess(
+        username,
+        form.get("password", "")[:1_000],
+        caller_of(request.scope),
+        device_cookie(request),
+    )
     try:
-        user = await authenticate(session, username, form.get("password", "")[:1_000])
-    except InvalidGrant as error:
-        return sign_in_page(request, target, username=username, problem=error.detail, status=401)
+        user = await authenticate(get_database(request), session, request.app.state.settings, guess)
+    except (InvalidGrant, TooManyTries) as error:
+        refusal = sign_in_page(
+            request, target, username=username, problem=error.detail, status=error.status
+        )
+        refusal.headers.update(error.headers)
+        return refusal
     return await enter(request, session, user, target, amr="pwd")
 
 
@@ -75,8 +101,9 @@ async def sign_up(request: Request, session: Session) -> Response:
     given = {name: form.get(name, "") for name in FIELDS}
     try:
         user = await register_user(session, UserRegister(**given))
+        await mail_verification(session, request.app.state.settings, user, user.email or "")
     except ValidationError as error:
-        return sign_up_page(request, target, given, _problems(error), 422)
+        return sign_up_page(request, target, given, form_problems(error), 422)
     except UsernameTaken as error:
         return sign_up_page(request, target, given, {"username": f"{error.detail}."}, 409)
     return await enter(request, session, user, target, amr="pwd")
@@ -113,16 +140,20 @@ def sign_in_page(
     status: int = 200,
 ) -> Response:
     target = local_path(target)
+    offered = passkey_origin(request.app.state.settings)
     return form_page(
         request,
         "sign_in.html",
         leads_to=source_after(target),
+        scripts=bool(offered),
+        passkeys=offered,
         status=status,
         next=target,
         username=username,
         problem=problem,
         who=who,
         again=again,
+        offered=request.state.offered,
         open=request.app.state.settings.registration_open,
     )
 
@@ -141,12 +172,14 @@ def sign_up_page(
         leads_to=source_after(target),
         status=status,
         next=target,
+        offered=request.state.offered,
         given=given or dict.fromkeys(FIELDS, ""),
         problems=problems or {},
+        passkeys=passkey_origin(request.app.state.settings),
     )
 
 
-def _problems(error: ValidationError) -> dict[str, str]:
+def form_problems(error: ValidationError) -> dict[str, str]:
     """What is wrong with which field; what concerns several is about the password."""
     found: dict[str, str] = {}
     for item in error.errors(include_input=False, include_url=False, include_context=False):
