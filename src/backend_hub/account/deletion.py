@@ -23,6 +23,7 @@ from backend_hub.errors import Unprocessable
 from backend_hub.events.models import Event
 from backend_hub.events.service import record
 from backend_hub.http.models import IdempotencyRecord
+from backend_hub.mail.models import Mail
 from backend_hub.posts.comments import delete_comment
 from backend_hub.posts.models import Comment, Post, PostKind, Revision
 from backend_hub.posts.service import delete_post, lock_post
@@ -61,6 +62,14 @@ async def _forget(session: AsyncSession, user: User) -> None:
         col(IdempotencyRecord.location) == f"/api/v1/users/{user.username}",
     )
     await session.execute(delete(IdempotencyRecord).where(kept))
+    # Mails that wait name the account; those to nobody may, and are worth nothing.
+    details: Any = col(Mail.details)
+    to_them = or_(
+        col(Mail.recipient).is_(None),
+        func.lower(Mail.recipient) == (user.email or "").lower(),
+        func.lower(details["username"].astext) == user.username.lower(),
+    )
+    await session.execute(delete(Mail).where(to_them))
     # What only they saw of the log says nothing any more; what all saw loses their name.
     private = col(Event.actor_id) == user.id, col(Event.audience) == "actor"
     await session.execute(update(Event).where(*private).values(data={}))

@@ -137,9 +137,7 @@ async def make_token(
 
 
 @router.get("/tokens/{pat_id}", summary="Read a personal access token")
-async def read_token(
-    pat_id: UUID, actor: AccountOwner, session: ReadSession
-) -> PersonalTokenRead:
+async def read_token(pat_id: UUID, actor: AccountOwner, session: ReadSession) -> PersonalTokenRead:
     """What it may do, until when, and when it was used last; not its text."""
     return _token_read(await personal_tokens.get_token(session, actor.id, pat_id))
 
