@@ -63,6 +63,19 @@ async def test_what_is_wrong_with_a_form_is_said_in_words(hub: Hub) -> None:
         assert words in refused.text
 
 
+async def test_a_forgotten_password_does_not_lose_the_way(hub: Hub) -> None:
+    surfer = surfer_at(hub)
+    page = await surfer.visit("/sign-in", params={"next": "/device?user_code=BCDF-GHJK"})
+    way = "next=/device%3Fuser_code%3DBCDF-GHJK"
+    assert f'href="/forgot?{way}"' in page.text
+    asked = await surfer.visit(f"/forgot?{way}")
+    assert f'href="/sign-in?{way}"' in asked.text
+    sent = await surfer.send(asked, "/forgot", email="ann@example.org")
+    assert "/sign-in?next=%2Fdevice%3Fuser_code%3DBCDF-GHJK" in sent.text
+    foreign = await surfer.visit("/forgot", params={"next": "https://evil.example/"})
+    assert "evil" not in foreign.text
+
+
 async def test_the_security_log_tells_a_person_of_their_sign_ins_and_nobody_else(hub: Hub) -> None:
     await hub.person("ann")
     await hub.person("bob")
