@@ -11,8 +11,9 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from backend_hub.db import refusal_for
 from backend_hub.http.cursors import PageParams
+from backend_hub.http.routing import run_once
 from backend_hub.http.schemas import Slug
-from backend_hub.http.sessions import ReadSession
+from backend_hub.http.sessions import ReadSession, leave_replica
 from backend_hub.questions.queries import QuestionFilters, list_questions, read_question
 from backend_hub.resources.queries import ResourceFilters, list_resources, read_resource
 from backend_hub.site import queries
@@ -32,11 +33,22 @@ class PageRoute(APIRoute):
 
         async def handler(request: Request) -> Response:
             try:
-                return await handle(request)
+                return await _read(request, handle)
             except (SQLAlchemyError, OSError) as error:
                 raise refusal_for(error) or error from error
 
         return handler
+
+
+async def _read(
+    request: Request, handle: Callable[[Request], Coroutine[Any, Any, Response]]
+) -> Response:
+    try:
+        return await run_once(request, handle)
+    except (SQLAlchemyError, OSError) as error:
+        if not leave_replica(request, error):
+            raise
+    return await run_once(request, handle)
 
 
 # access.py looks at routes in the OpenAPI document; pages are not in it. They need no row there:
