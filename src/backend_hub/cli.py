@@ -34,13 +34,8 @@ from backend_hub.imports.demo import DEMO_PASSWORD, seed_demo
 from backend_hub.keys_cli import key_commands
 from backend_hub.logs import configure_logging
 from backend_hub.running import migrated_database, running_database, with_session
-from backend_hub.settings import (
-    LOOPBACK,
-    Settings,
-    load_settings,
-    settings_page,
-    without_password,
-)
+from backend_hub.setting_types import LOOPBACK, without_password
+from backend_hub.settings import Settings, load_settings, settings_page
 
 T = TypeVar("T")
 out = Console()

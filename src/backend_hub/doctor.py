@@ -13,7 +13,8 @@ from backend_hub.db import AsyncSession, Database
 from backend_hub.errors import ConfigurationError
 from backend_hub.mail.delivery import mails_folder
 from backend_hub.replica import Replica
-from backend_hub.settings import Settings, without_password
+from backend_hub.setting_types import without_password
+from backend_hub.settings import Settings
 from backend_hub.signals import Finding, examine_running
 
 OLDEST, NEWEST = 15, 18

@@ -79,14 +79,14 @@ async def forger(hub: Hub, app: FastAPI) -> Forger:
     return forger
 
 
-async def test_a_token_signed_by_nobody_is_refused(hub: Hub, forger: Forger) -> None:
+async def test_33_a_token_signed_by_nobody_is_refused(hub: Hub, forger: Forger) -> None:
     for algorithm in ("none", "None", "NONE", ""):
         for signature in ("", "x"):
             head = b64({**forger.header, "alg": algorithm})
             await refused(hub, f"{head}.{b64(forger.claims)}.{signature}")
 
 
-async def test_the_public_key_is_no_hmac_secret(hub: Hub, forger: Forger) -> None:
+async def test_33_the_public_key_is_no_hmac_secret(hub: Hub, forger: Forger) -> None:
     public = forger.keys.verifying[forger.keys.signing_kid].public_key()
     pem = public.to_pem()
     der = serialization.load_pem_public_key(pem).public_bytes(
@@ -119,7 +119,7 @@ async def test_the_public_key_is_no_hmac_secret(hub: Hub, forger: Forger) -> Non
         {"cty": "JWT"},
     ],
 )
-async def test_a_header_of_another_form_is_refused(
+async def test_33_a_header_of_another_form_is_refused(
     hub: Hub, forger: Forger, header: dict[str, Any]
 ) -> None:
     await refused(hub, forger.sign(header=header))
@@ -136,7 +136,7 @@ async def test_another_key_under_our_kid_is_refused(hub: Hub, forger: Forger) ->
 
 
 @pytest.mark.parametrize("claim", ["iss", "aud", "exp", "iat", "sub", "jti", "sid", "scope"])
-async def test_a_missing_claim_is_refused(hub: Hub, forger: Forger, claim: str) -> None:
+async def test_35_a_missing_claim_is_refused(hub: Hub, forger: Forger, claim: str) -> None:
     await refused(hub, forger.sign(without=claim))
 
 
@@ -157,7 +157,9 @@ async def test_a_missing_claim_is_refused(hub: Hub, forger: Forger, claim: str) 
         {"sub": 5},
     ],
 )
-async def test_a_wrong_claim_is_refused(hub: Hub, forger: Forger, claims: dict[str, Any]) -> None:
+async def test_35_a_wrong_claim_is_refused(
+    hub: Hub, forger: Forger, claims: dict[str, Any]
+) -> None:
     await refused(hub, forger.sign(claims))
 
 
@@ -174,7 +176,9 @@ async def test_a_token_cannot_hold_more_than_the_role(hub: Hub, forger: Forger) 
     assert (await hub.visitor.get("/accounts", headers=headers)).status_code == 403
 
 
-async def test_changed_or_odd_tokens_are_refused_and_never_fail(hub: Hub, forger: Forger) -> None:
+async def test_36_changed_or_odd_tokens_are_refused_and_never_fail(
+    hub: Hub, forger: Forger
+) -> None:
     token = forger.sign()
     head, payload, signature = token.split(".")
     nested = b64('{"alg":' + "[" * 200 + "]" * 200 + "}")

@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from backend_hub.errors import ConfigurationError
-from backend_hub.settings import Settings, load_settings, without_password
+from backend_hub.setting_types import without_password
+from backend_hub.settings import Settings, load_settings
 from tests.conftest import SECRET
 
 GOOD: dict[str, Any] = {
@@ -124,3 +125,8 @@ async def test_translated_urls_really_connect(settings: Settings) -> None:
         async with engine.connect() as connection:
             assert await connection.scalar(text("SELECT 1")) == 1
         await engine.dispose()
+
+
+def test_a_password_in_the_query_of_a_url_is_not_shown_either() -> None:
+    url = "postgresql+asyncpg://hub@/hub?host=/tmp&password=otters&ssl=disable"
+    assert without_password(url) == url.replace("otters", "***")

@@ -29,7 +29,7 @@ async def age(hub: Hub, **values: Any) -> None:
         await session.execute(update(BrowserSession).values(**values))
 
 
-async def test_signing_in_answers_303_and_keeps_people_signed_in(hub: Hub) -> None:
+async def test_14_signing_in_answers_303_and_keeps_people_signed_in(hub: Hub) -> None:
     """Promise 14: 303 after a credential POST."""
     await hub.person("ann")
     browser = surfer_at(hub)

@@ -1,5 +1,6 @@
 """Checkers and generators that nobody here wrote: no errors, no warnings, and clients compile."""
 
+import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from tests.openapi.conftest import HERE, Tools, run
 
 ROOT = HERE.parents[1]
 GENERATOR_VERSION = "0.29.1"
+FILES = {"content_type_overrides": {"application/zip": "application/octet-stream"}}
+"""The Python generator knows one type of files."""
 
 
 @pytest.fixture
@@ -79,11 +82,15 @@ def python_generator() -> Path:
 
 def test_the_python_client_passes_mypy(document_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "client"
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(FILES))
     generate: list[str | Path] = [
         python_generator(),
         "generate",
         "--meta",
         "none",
+        "--config",
+        config,
     ]
     output = run(
         [*generate, "--path", document_file, "--output-path", out / "hub_client"], tmp_path

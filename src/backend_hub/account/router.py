@@ -136,17 +136,15 @@ async def make_token(
     return PersonalTokenWithText(**_token_read(row).model_dump(), token=token)
 
 
-@router.get("/tokens/{token_id}", summary="Read a personal access token")
-async def read_token(
-    token_id: UUID, actor: AccountOwner, session: ReadSession
-) -> PersonalTokenRead:
+@router.get("/tokens/{pat_id}", summary="Read a personal access token")
+async def read_token(pat_id: UUID, actor: AccountOwner, session: ReadSession) -> PersonalTokenRead:
     """What it may do, until when, and when it was used last; not its text."""
-    return _token_read(await personal_tokens.get_token(session, actor.id, token_id))
+    return _token_read(await personal_tokens.get_token(session, actor.id, pat_id))
 
 
-@router.delete("/tokens/{token_id}", summary="Revoke a personal access token", status_code=204)
+@router.delete("/tokens/{pat_id}", summary="Revoke a personal access token", status_code=204)
 async def revoke_token(
-    token_id: UUID, request: Request, actor: AccountOwner, session: Session
+    pat_id: UUID, request: Request, actor: AccountOwner, session: Session
 ) -> None:
     """It stops working at once."""
-    await personal_tokens.revoke_token(session, actor.id, token_id, caller_of(request.scope))
+    await personal_tokens.revoke_token(session, actor.id, pat_id, caller_of(request.scope))

@@ -17,7 +17,7 @@ EXAMPLE_IDS = {
     for number, name in enumerate(
         [
             *("resource_id", "question_id", "answer_id", "comment_id", "contribution_id"),
-            *("review_id", "user_id", "post_id", "id", "session_id", "token_id"),
+            *("review_id", "user_id", "post_id", "id", "session_id", "pat_id"),
         ],
         start=1,
     )

@@ -15,7 +15,8 @@ from authlib.common.errors import AuthlibBaseError
 from authlib.deprecate import AuthlibDeprecationWarning
 
 from backend_hub.errors import HubError
-from backend_hub.settings import LOOPBACK, Settings
+from backend_hub.setting_types import LOOPBACK
+from backend_hub.settings import Settings
 
 # Authlib would rather have the successor of httpx; nobody who runs the hub can act on that.
 warnings.filterwarnings("ignore", "The httpx", AuthlibDeprecationWarning)

@@ -135,7 +135,7 @@ async def _sign_demo_in(session: AsyncSession, demo: User) -> None:
                 expires_at=later,
             ),
             PersonalToken(
-                id=ID["token_id"],
+                id=ID["pat_id"],
                 user_id=demo.id,
                 name="Nightly backup",
                 token_hash=secret_hashes[1],

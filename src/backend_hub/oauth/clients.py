@@ -13,7 +13,8 @@ from backend_hub.auth.tokens import SWAGGER_CLIENT
 from backend_hub.db import AsyncSession
 from backend_hub.oauth.models import ClientType, OAuthClient
 from backend_hub.oauth.redirects import matches
-from backend_hub.settings import LOOPBACK, Settings
+from backend_hub.setting_types import LOOPBACK
+from backend_hub.settings import Settings
 
 SWAGGER_REDIRECT = "/docs/oauth2-redirect"
 ALL_SCOPES = SCOPES | OPENID_SCOPES
