@@ -1,18 +1,15 @@
 """Visitors read from a replica while it is near, and from the primary when it is not."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 
 from tests.faults.conftest import Programs
 from tests.faults.machine import Headers, http, people
-from tests.faults.servers import Cluster, clusters
+from tests.faults.servers import Cluster, connected, replicated
 from tests.hub import question
 from tests.program.conftest import Program
 
@@ -23,19 +20,8 @@ TOKEN = "scrape-me-softly"
 
 @pytest.fixture
 def servers(scratch: Path) -> Iterator[tuple[Cluster, Cluster]]:
-    with clusters(scratch, "primary", "replica") as (primary, replica):
-        primary.create().start()
-        replica.replicate(primary).start()
-        yield primary, replica
-
-
-@asynccontextmanager
-async def connected(cluster: Cluster) -> AsyncIterator[Any]:
-    connection = await asyncpg.connect(cluster.url().replace("+asyncpg", ""))
-    try:
-        yield connection
-    finally:
-        await connection.close()
+    with replicated(scratch) as servers:
+        yield servers
 
 
 async def ask(client: httpx.AsyncClient, title: str, person: Headers) -> str:
