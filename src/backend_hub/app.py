@@ -39,7 +39,7 @@ from backend_hub.http.direct import DirectMiddleware
 from backend_hub.http.etag import ETagMiddleware
 from backend_hub.http.head import HeadMiddleware
 from backend_hub.http.hosts import HostMiddleware
-from backend_hub.http.metrics import MetricsMiddleware, leave, watch_pool
+from backend_hub.http.metrics import REPLICA_LAG, MetricsMiddleware, leave, watch_pool
 from backend_hub.http.openapi import build_openapi
 from backend_hub.http.plain_errors import PlainErrorMiddleware
 from backend_hub.http.rate_limits import RateLimitMiddleware
@@ -63,6 +63,7 @@ from backend_hub.oauth.requests import purge_expired_requests
 from backend_hub.posts import router as posts
 from backend_hub.posts.streams import Bell
 from backend_hub.questions import router as questions
+from backend_hub.replica import Replica
 from backend_hub.resources import router as resources
 from backend_hub.search import router as search
 from backend_hub.settings import Settings, get_settings
@@ -147,8 +148,12 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     given: Database | None = getattr(app.state, "database", None)
     database = given or Database(settings, settings.database_url)
     app.state.database = database
+    app.state.replica = replica = (
+        Replica(settings, database) if settings.database_replica_url else None
+    )
     if app.state.tracer_provider is not None:
-        tracing.watch(app.state.tracer_provider, database.engine)
+        for one in (database, *([replica.database] if replica else [])):
+            tracing.watch(app.state.tracer_provider, one.engine)
     async with database.transaction() as session:
         keys = await load_key_ring(session, settings.secret_key.get_secret_value())
         await keep_configured_providers(session, settings)
@@ -157,6 +162,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         watch_pool(database)
     app.state.bell = Bell(database)
     work = [asyncio.create_task(job) for job in (_purge_expired(database), app.state.bell.watch())]
+    if replica is not None:
+        work.append(asyncio.create_task(replica.watch(REPLICA_LAG.set)))
     if given is None and delivers(settings):  # whoever handed one over delivers
         work.append(asyncio.create_task(keep_delivering(database, settings)))
     try:
@@ -166,6 +173,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         for task in work:
             task.cancel()
         await asyncio.gather(*work, return_exceptions=True)
+        if replica is not None:
+            await replica.dispose()
         if given is None:  # whoever handed one over closes it
             await database.dispose()
         leave()
@@ -227,6 +236,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.origins = origins
     app.state.directory = Directory(settings)
     app.state.tracer_provider = provider
+    app.state.replica = None
     if database is not None:
         app.state.database = database
     problems.install(app)

@@ -1,5 +1,7 @@
 """What is wrong with an installation, and how to mend it."""
 
+import asyncio
+
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import text
@@ -10,6 +12,7 @@ from backend_hub.auth.keys import load_key_ring
 from backend_hub.db import AsyncSession, Database
 from backend_hub.errors import ConfigurationError
 from backend_hub.mail.delivery import mails_folder
+from backend_hub.replica import Replica
 from backend_hub.setting_types import without_password
 from backend_hub.settings import Settings
 from backend_hub.signals import Finding, examine_running
@@ -25,6 +28,8 @@ async def examine(settings: Settings, url: str, running: str) -> list[Finding]:
     try:
         async with database.transaction() as session:
             findings.append(await _version(session, url))
+            if settings.database_replica_url:
+                findings.append(await _replica(settings, database))
             migrated = await _migrations(session)
             findings.append(migrated)
             if migrated.fine:
@@ -72,6 +77,23 @@ async def _version(session: AsyncSession, url: str) -> Finding:
     fine = number >= OLDEST
     remedy = "" if fine else f"Use PostgreSQL {OLDEST} to {NEWEST}"
     return Finding(fine, "database", f"PostgreSQL {number}, {without_password(url)}", remedy)
+
+
+async def _replica(settings: Settings, primary: Database) -> Finding:
+    """Whether it gets to where the primary is now, as long as visitors may wait for that."""
+    replica = Replica(settings, primary)
+    where = without_password(settings.database_replica_url)
+    try:
+        async with asyncio.timeout(settings.database_replica_lag):
+            while not replica.near:
+                await replica.look()
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        remedy = "Until it is mended visitors read from the primary (docs/operations.md)"
+        return Finding(False, "replica", f"{where}: {replica.trouble}", remedy)
+    finally:
+        await replica.dispose()
+    return Finding(True, "replica", f"{where}, {replica.lag:.1f} s behind at most")
 
 
 async def _migrations(session: AsyncSession) -> Finding:

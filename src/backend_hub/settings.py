@@ -60,7 +60,17 @@ class Settings(BaseSettings):
         description="`postgresql://user:password@host:5432/name`. Empty: the embedded PostgreSQL. "
         "`DATABASE_URL` without the prefix is read too.",
     )
-    database_pool_size: int = Field(10, ge=1, le=200, description="Connections per process.")
+    database_replica_url: DatabaseUrl = Field(
+        "",
+        description="A replica of one host, as above: who is not signed in reads from it, and may "
+        "see what was there seconds ago.",
+    )
+    database_replica_lag: float = Field(
+        10, ge=1, le=300, description="Seconds that the replica may be behind; else it is not used."
+    )
+    database_pool_size: int = Field(
+        10, ge=1, le=200, description="Connections per process, and to the replica as many."
+    )
     database_pool_timeout: float = Field(
         2.5, gt=0, le=30, description="Seconds to wait for a free connection before 503."
     )
@@ -221,6 +231,10 @@ class Settings(BaseSettings):
     def _refuse_unsafe(self) -> "Settings":
         if 0 < len(self.metrics_token.get_secret_value()) < MINIMUM_TOKEN_LENGTH:
             raise ValueError("HUB_METRICS_TOKEN needs at least 16 characters")
+        if self.database_replica_url and not self.database_url:
+            raise ValueError("HUB_DATABASE_REPLICA_URL goes with HUB_DATABASE_URL")
+        if self.database_replica_url.count("host=") > 1:
+            raise ValueError("HUB_DATABASE_REPLICA_URL names one server")
         for name in ("github", "google", "gitlab"):
             secret = getattr(self, f"{name}_client_secret").get_secret_value()
             if bool(getattr(self, f"{name}_client_id")) != bool(secret):

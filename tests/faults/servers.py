@@ -3,11 +3,13 @@
 import os
 import shlex
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import asyncpg
 
 from backend_hub import embedded
 from tests.serving import free_port
@@ -82,3 +84,21 @@ def clusters(folder: Path, *names: str) -> Iterator[list[Cluster]]:
     finally:
         for cluster in made:
             cluster.remove()
+
+
+@contextmanager
+def replicated(folder: Path) -> Iterator[tuple[Cluster, Cluster]]:
+    """A primary, and a replica that follows it."""
+    with clusters(folder, "primary", "replica") as (primary, replica):
+        primary.create().start()
+        replica.replicate(primary).start()
+        yield primary, replica
+
+
+@asynccontextmanager
+async def connected(cluster: Cluster) -> AsyncIterator[Any]:
+    connection = await asyncpg.connect(cluster.url().replace("+asyncpg", ""))
+    try:
+        yield connection
+    finally:
+        await connection.close()

@@ -32,6 +32,9 @@ GOOD: dict[str, Any] = {
         ({"cors_origins": "https://a.example, *"}, "HUB_CORS_ORIGINS"),
         ({"public_url": "http://hub.example"}, "HUB_PUBLIC_URL"),
         ({"database_url": "mysql://hub:pw@db.example/hub"}, "HUB_DATABASE_URL"),
+        ({"database_url": "", "database_replica_url": "postgresql://h/d"}, "goes with"),
+        ({"database_replica_url": "postgresql://a,b/hub"}, "names one server"),
+        ({"database_replica_url": "mysql://h/d"}, "HUB_DATABASE_REPLICA_URL"),
     ],
 )
 def test_an_unsafe_setting_stops_the_start_and_is_named(change: dict[str, Any], name: str) -> None:

@@ -15,11 +15,10 @@ from backend_hub.auth.security_log import note_sign_in
 from backend_hub.auth.service import hash_token
 from backend_hub.db import AsyncSession, utcnow
 from backend_hub.events.service import record
-from backend_hub.http.callers import Caller
+from backend_hub.http.callers import SESSION, Caller
 from backend_hub.settings import Settings
 from backend_hub.users.models import User
 
-SESSION = "hub_session"
 SEEN_EVERY = timedelta(minutes=1)
 """A session in use is written this often, not with every request."""
 

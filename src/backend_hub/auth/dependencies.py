@@ -11,7 +11,7 @@ from starlette.types import Scope
 
 from backend_hub.auth import proofs
 from backend_hub.auth.actor import Actor
-from backend_hub.auth.browser_sessions import SESSION, cookie_name, find_session
+from backend_hub.auth.browser_sessions import cookie_name, find_session
 from backend_hub.auth.keys import read_key_ring
 from backend_hub.auth.personal_tokens import PREFIX, TokenOwners, find_token_actor, require_fresh
 from backend_hub.auth.proofs import InvalidProof, read_proof, take_proof
@@ -19,6 +19,7 @@ from backend_hub.auth.scopes import OPENID_SCOPES, SCOPES, SCOPES_OF_ROLE
 from backend_hub.auth.service import find_actor
 from backend_hub.auth.tokens import Claims, InvalidToken, TokenService, UnknownKey
 from backend_hub.errors import Forbidden, Unauthorized
+from backend_hub.http.callers import SESSION
 from backend_hub.http.cors import origin_of
 from backend_hub.http.idempotency import IdempotencyKeyHeader, reserve
 from backend_hub.http.sessions import Session, get_database

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
+SESSION = "hub_session"
+"""The cookie of a session; `__Host-` comes before it (auth/browser_sessions.py)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -19,6 +22,15 @@ def caller_of(scope: Scope) -> Caller:
     client = scope.get("client")
     agent = "".join(c for c in Headers(scope=scope).get("user-agent", "") if c.isprintable())
     return Caller(str(client[0])[:45] if client else "", agent[:300])
+
+
+def is_visitor(scope: Scope) -> bool:
+    """Whether nothing on the request says who sent it, rightly or not."""
+    cookie = f"{SESSION}=".encode()
+    return not any(
+        name == b"authorization" or (name == b"cookie" and cookie in value)
+        for name, value in scope["headers"]
+    )
 
 
 # The first match counts: Edge and Opera call themselves Chrome too, and Chrome calls itself Safari.

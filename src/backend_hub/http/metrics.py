@@ -50,6 +50,11 @@ IN_PROGRESS = Gauge(
 )
 POOL_SIZE = Gauge("hub_pool_size", "Database connections allowed.", multiprocess_mode="livesum")
 POOL_IN_USE = Gauge("hub_pool_in_use", "Database connections at work.", multiprocess_mode="livesum")
+REPLICA_LAG = Gauge(
+    "hub_replica_lag_seconds",
+    "How old what the replica shows may be.",
+    multiprocess_mode="livemax",
+)
 EVENTS = Gauge(
     "hub_events", "Number of the newest event of the hub.", multiprocess_mode="mostrecent"
 )

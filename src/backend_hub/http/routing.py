@@ -9,7 +9,7 @@ from fastapi._compat import field_annotation_is_sequence
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import Scope
@@ -17,12 +17,14 @@ from starlette.types import Scope
 from backend_hub.db import RETRYABLE, sqlstate
 from backend_hub.http.idempotency import Replay, remember
 from backend_hub.http.paging import add_link_header
+from backend_hub.http.sessions import leave_replica
 
 ATTEMPTS = 4
 
 
 class HubRoute(APIRoute):
-    """A route whose transaction is retried after a deadlock or a serialization failure."""
+    """A route whose transaction is retried after a deadlock or a serialization failure, and on
+    the primary when a replica failed it."""
 
     strict = True
     """Whether a query parameter that the route does not name is refused."""
@@ -42,8 +44,9 @@ class HubRoute(APIRoute):
             for attempt in range(1, ATTEMPTS + 1):
                 try:
                     return await run_once(request, handle)
-                except DBAPIError as error:
-                    if sqlstate(error) not in RETRYABLE or attempt == ATTEMPTS:
+                except (SQLAlchemyError, OSError) as error:
+                    again = isinstance(error, DBAPIError) and sqlstate(error) in RETRYABLE
+                    if not leave_replica(request, error) and (not again or attempt == ATTEMPTS):
                         raise
                 except Replay as replay:
                     return replay.response

@@ -10,7 +10,7 @@ from backend_hub.http.etag import IfMatch, set_version
 from backend_hub.http.paging import Paging
 from backend_hub.http.routing import hub_router
 from backend_hub.http.schemas import Slug
-from backend_hub.http.sessions import ReadSession, Session
+from backend_hub.http.sessions import NewestReads, ReadSession, Session
 from backend_hub.identity import queries, service
 from backend_hub.identity.models import IdentityProvider
 from backend_hub.identity.schemas import (
@@ -49,7 +49,7 @@ def _read(request: Request, response: Response, provider: IdentityProvider) -> I
 
 
 @offered.get("", summary="List ways to sign in with others")
-async def list_offered_providers(session: ReadSession) -> OfferedProviders:
+async def list_offered_providers(session: NewestReads) -> OfferedProviders:
     """The providers that the sign-in page offers, by name."""
     return OfferedProviders(items=await queries.list_offered(session))
 

@@ -13,7 +13,7 @@ from backend_hub.http.etag import IfMatch, set_version
 from backend_hub.http.paging import Paging
 from backend_hub.http.routing import hub_router
 from backend_hub.http.schemas import Username
-from backend_hub.http.sessions import ReadSession, Session, get_database
+from backend_hub.http.sessions import NewestReads, ReadSession, Session, get_database
 from backend_hub.posts import activity, queries, service, streams
 from backend_hub.posts import comments as remarks
 from backend_hub.posts.models import PostKind
@@ -202,7 +202,7 @@ async def list_posts_by(
 
 @events.get("", summary="Follow what happens")
 async def list_events(
-    session: ReadSession,
+    session: NewestReads,
     actor: Viewer,
     limit: Annotated[int, Query(ge=1, le=100, description="Events a page.")] = 20,
     after: AfterEvent = None,

@@ -9,7 +9,6 @@ from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 
 from backend_hub.auth.browser_sessions import (
-    SESSION,
     SignedInBrowser,
     cookie_name,
     csrf_token,
@@ -21,6 +20,7 @@ from backend_hub.auth.dependencies import session_token as session_token
 from backend_hub.auth.devices import DEVICE_KNOWN
 from backend_hub.db import AsyncSession
 from backend_hub.errors import Forbidden
+from backend_hub.http.callers import SESSION
 from backend_hub.http.routing import storable
 from backend_hub.settings import Settings
 from backend_hub.site.templating import page
