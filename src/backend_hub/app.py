@@ -193,12 +193,12 @@ def _layers(settings: Settings, origins: Origins) -> list[Middleware]:
         *([Middleware(MetricsMiddleware, token=token)] if token else []),
         Middleware(SecurityHeadersMiddleware, https=settings.issuer.startswith("https://")),
         Middleware(PlainErrorMiddleware),
-        Middleware(problems.ProblemMiddleware),
+        Middleware(problems.ProblemMiddleware, refuse=refusal_response),
         Middleware(CorsMiddleware, origins=origins, expose=EXPOSED_HEADERS),
         Middleware(
             RateLimitMiddleware, settings=settings, identify=account_of, refuse=refusal_response
         ),
-        Middleware(problems.ProblemMiddleware),
+        Middleware(problems.ProblemMiddleware, refuse=refusal_response),
         Middleware(HostMiddleware, allowed=settings.hosts),
         Middleware(HeadMiddleware),
         Middleware(CompressionMiddleware),

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from backend_hub.account.devices import device_words
 from backend_hub.auth.scopes import APP_SCOPES, FIRST_PARTY_SCOPES, SCOPES
 from backend_hub.auth.tokens import SWAGGER_CLIENT
+from backend_hub.http.callers import program_of
 from backend_hub.users.models import Role
 from tests.account.people import FORM, age_sign_ins, at_browser
 from tests.hub import Hub, Person
@@ -30,12 +30,12 @@ FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.
             "Safari on iPhone",
         ),
         ("curl/8.5.0", "curl"),
-        ("", "Unknown program"),
-        ("<script>", "Unknown program"),
+        ("", "an unknown program"),
+        ("<script>", "an unknown program"),
     ],
 )
 def test_a_device_has_words(agent: str, words: str) -> None:
-    assert device_words(agent) == words
+    assert program_of(agent) == words
 
 
 async def test_sign_ins_are_listed_with_device_address_and_app_and_this_one_marked(

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import asyncpg
 
 from backend_hub import embedded
-from tests.program.conftest import free_port
+from tests.serving import free_port
 
 
 @dataclass

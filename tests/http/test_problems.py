@@ -109,6 +109,7 @@ async def broken_app(settings: Settings, test_database: Any, app: FastAPI) -> Fa
     router = APIRouter(route_class=HubRoute)
 
     @router.get("/fails")
+    @router.get("/api/v1/fails")
     async def fails() -> None:
         raise RuntimeError(f"the secret is {MARK}")
 
@@ -120,10 +121,14 @@ async def test_a_mistake_of_ours_is_a_500_that_tells_nothing(
     hub: Hub, broken_app: FastAPI, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with http_client(broken_app) as client:
-        answer = await client.get("/fails", headers={"Origin": "https://app.example"})
+        answer = await client.get("/api/v1/fails", headers={"Origin": "https://app.example"})
         check_problem(answer, 500, "internal_error")
         assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example"
         assert MARK not in answer.text
+        page = await client.get("/fails", headers={"Accept": "text/html"})
+        assert page.status_code == 500
+        assert "<h1>Internal error</h1>" in page.text
+        assert MARK not in page.text
         assert (await client.get("/health/live")).status_code == 200
 
 

@@ -3,10 +3,7 @@
 import asyncio
 import os
 import shutil
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -16,13 +13,11 @@ import pytest
 from backend_hub.db import Database
 from backend_hub.migrate import upgrade
 from backend_hub.settings import Settings
-from tests.conftest import SECRET, make_database
+from tests.conftest import make_database
 from tests.hub import Hub
+from tests.serving import ROOT, serving
 
-ROOT = Path(__file__).parents[2]
 PEERS = Path(__file__).parent / "peers"
-START_WITHIN = 60
-"""Seconds."""
 
 
 @pytest.fixture(scope="session")
@@ -36,40 +31,8 @@ async def served_database_url(settings: Settings, worker_name: str) -> str:
 def served_base(
     served_database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    base = f"http://127.0.0.1:{port}"
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT / "src"),
-        "HUB_ENVIRONMENT": "development",
-        "HUB_SECRET_KEY": SECRET,
-        "HUB_PUBLIC_URL": base,
-        "HUB_SIGN_IN_RATE_LIMIT": "1000000/minute",
-        "HUB_LOG_LEVEL": "warning",
-        "HUB_DATABASE_URL": served_database_url,
-    }
-    command = [sys.executable, "-m", "uvicorn", "--factory", "backend_hub.app:create_app"]
-    command += ["--port", str(port), "--log-level", "warning"]
-    folder = tmp_path_factory.mktemp("served")  # away from anybody's .env
-    with subprocess.Popen(command, env=environment, cwd=folder) as process:
-        try:
-            wait_for(base, process)
-            yield base
-        finally:
-            process.terminate()
-
-
-def wait_for(base: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_WITHIN
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if httpx.get(f"{base}/health/ready").status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    pytest.fail(f"the hub did not start within {START_WITHIN} s")
+    with serving(served_database_url, tmp_path_factory.mktemp("served")) as base:
+        yield base
 
 
 @pytest.fixture(scope="session")

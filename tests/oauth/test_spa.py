@@ -2,13 +2,10 @@
 
 import asyncio
 import json
-import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -21,10 +18,9 @@ import httpx
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
-from tests.conftest import SECRET
 from tests.hub import PASSWORD, Hub, question
 from tests.oauth.apps import works
-from tests.oauth.conftest import ROOT, wait_for
+from tests.serving import ROOT, free_port, serving
 from tests.site.conftest import CHROMIUM, FLAGS
 
 APP = Path(__file__).parent / "spa"
@@ -32,12 +28,6 @@ PATIENCE = 30_000
 """Milliseconds that a page may take on a busy machine."""
 KNOWN_WITHIN = 10
 """Seconds in which every worker knows the origin of a new app."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
@@ -176,29 +166,14 @@ def own_origin(
         pytest.skip("nginx is not installed")
     folder, port, front = tmp_path_factory.mktemp("own-origin"), free_port(), free_port()
     base = f"http://127.0.0.1:{front}"
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT / "src"),
-        "HUB_ENVIRONMENT": "development",
-        "HUB_SECRET_KEY": SECRET,
-        "HUB_PUBLIC_URL": base,
-        "HUB_API_COOKIES": "true",
-        "HUB_SIGN_IN_RATE_LIMIT": "1000000/minute",
-        "HUB_LOG_LEVEL": "warning",
-        "HUB_DATABASE_URL": served_database_url,
-    }
-    command = [sys.executable, "-m", "uvicorn", "--factory", "backend_hub.app:create_app"]
-    command += ["--port", str(port), "--log-level", "warning"]
     main = configure_nginx(folder, planner.folder, port, front)
-    with subprocess.Popen(command, env=environment, cwd=folder) as hub:
-        nginx = subprocess.Popen(["nginx", "-c", main, "-p", folder], stderr=subprocess.DEVNULL)
-        try:
-            wait_for(base, hub)
+    nginx = subprocess.Popen(["nginx", "-c", main, "-p", folder], stderr=subprocess.DEVNULL)
+    try:
+        with serving(served_database_url, folder, base, port, api_cookies="true"):
             yield base
-        finally:
-            nginx.send_signal(signal.SIGTERM)
-            nginx.wait(20)
-            hub.terminate()
+    finally:
+        nginx.send_signal(signal.SIGTERM)
+        nginx.wait(20)
 
 
 def configure_nginx(folder: Path, files: Path, port: int, front: int) -> Path:

@@ -4,10 +4,7 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +18,9 @@ from backend_hub.db import Database
 from backend_hub.migrate import upgrade
 from backend_hub.settings import Settings
 from backend_hub.users.models import Role
-from tests.conftest import SECRET, make_database
+from tests.conftest import make_database
 from tests.hub import Hub, Person, code_sample, link, project
+from tests.serving import serving
 
 HERE = Path(__file__).parent
 CACHE = HERE.parents[1] / ".cache"
@@ -88,59 +86,29 @@ class RunningHub:
     admin: Person
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def _serve(database_url: str, url: str) -> Iterator[None]:
-    environment = os.environ | {
-        "HUB_ENVIRONMENT": "development",
-        "HUB_SECRET_KEY": SECRET,
-        "HUB_PUBLIC_URL": url,
-        "HUB_DATABASE_URL": database_url,
-        "HUB_RATE_LIMIT": "1000000/minute",
-        "HUB_SIGN_IN_RATE_LIMIT": "1000000/minute",
-        "HUB_ACCESS_TOKEN_TTL": "3600",
-        "HUB_LOG_LEVEL": "error",
-    }
-    CACHE.mkdir(exist_ok=True)
-    port = url.rpartition(":")[2]
-    command = [sys.executable, "-m", "uvicorn", "--factory", "backend_hub.app:create_app"]
-    command += ["--port", port, "--no-access-log"]
-    with (CACHE / "openapi-hub.log").open("w") as log:  # read it when a test finds a 500
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-    try:
-        for _ in range(200):
-            time.sleep(0.1)
-            try:
-                httpx.get(f"{url}/health/ready").raise_for_status()
-                break
-            except httpx.HTTPError:
-                assert server.poll() is None, "uvicorn stopped"
-        yield
-    finally:
-        server.terminate()
-        server.wait(20)
+@pytest.fixture(scope="session")
+async def served_database(settings: Settings, worker_name: str) -> str:
+    url = await make_database(settings.database_url, f"openapi_{os.getpid()}_{worker_name}")
+    await asyncio.to_thread(upgrade, url)
+    return url
 
 
 @pytest.fixture(scope="session")
-async def running_hub(settings: Settings, worker_name: str) -> AsyncIterator[RunningHub]:
+def served_url(served_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("openapi-hub")  # its log says what a 500 was
+    with serving(served_database, folder, access_token_ttl="3600") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+async def running_hub(
+    served_url: str, served_database: str, settings: Settings
+) -> AsyncIterator[RunningHub]:
     """Its database has the migrations' schema, and what a few people wrote over the API."""
-    name = f"hub_openapi_{os.getpid()}_{worker_name}"
-    database_url = await make_database(settings.database_url, name)
-    await asyncio.to_thread(upgrade, database_url)
-    url = f"http://127.0.0.1:{_free_port()}"
-    serving = _serve(database_url, url)
-    await asyncio.to_thread(next, serving)
-    database = Database(settings, database_url)
-    try:
-        async with httpx.AsyncClient(base_url=url) as client:
-            yield RunningHub(url, await _seed(Hub(client, database)))
-    finally:
-        await database.dispose()
-        await asyncio.to_thread(next, serving, None)
+    database = Database(settings, served_database)
+    async with httpx.AsyncClient(base_url=served_url) as client:
+        yield RunningHub(served_url, await _seed(Hub(client, database)))
+    await database.dispose()
 
 
 async def _seed(hub: Hub) -> Person:

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,16 +14,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.serving import free_port
+
 PROGRAM = Path(sys.executable).with_name("backend-hub")
 START_WITHIN = 60.0
 """Seconds; the first start makes a cluster, migrates and seeds on a busy machine."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass

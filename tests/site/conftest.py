@@ -7,12 +7,8 @@ axe-core comes from npm, into `.cache/axe`.
 import asyncio
 import os
 import shutil
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -21,19 +17,17 @@ from playwright.async_api import Browser, async_playwright
 from backend_hub.db import Database
 from backend_hub.migrate import upgrade
 from backend_hub.settings import Settings
-from tests.conftest import SECRET, make_database
+from tests.conftest import make_database
 from tests.hub import Hub
+from tests.serving import ROOT, free_port, serving
 from tests.site.content import fill
 from tests.site.visits import Served
 
-ROOT = Path(__file__).parents[2]
 CHROMIUM = os.environ.get("HUB_TEST_CHROMIUM", "/usr/bin/chromium")
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
-START_WITHIN = 60
-"""Seconds."""
 
 
 @pytest.fixture(scope="session")
@@ -45,55 +39,10 @@ async def served_database(settings: Settings, worker_name: str) -> str:
 
 @pytest.fixture(scope="session")
 def served_url(served_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """uvicorn with the real app, as people run it."""
-    folder = tmp_path_factory.mktemp("served")  # away from anybody's .env
-    yield from _serve("127.0.0.1", served_database, folder)
-
-
-@pytest.fixture(scope="session")
-def local_url(served_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The same hub under a name that passkeys can belong to."""
-    yield from _serve("localhost", served_database, tmp_path_factory.mktemp("local"))
-
-
-def _serve(host: str, database: str, folder: Path) -> Iterator[str]:
-    url = f"http://{host}:{_free_port()}"
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT / "src"),
-        "HUB_ENVIRONMENT": "development",
-        "HUB_SECRET_KEY": SECRET,
-        "HUB_PUBLIC_URL": url,
-        "HUB_RATE_LIMIT": "1000000/minute",
-        "HUB_SIGN_IN_RATE_LIMIT": "1000000/minute",
-        "HUB_LOG_LEVEL": "warning",
-        "HUB_DATABASE_URL": database,
-    }
-    command = [sys.executable, "-m", "uvicorn", "--factory", "backend_hub.app:create_app"]
-    command += ["--port", url.rpartition(":")[2], "--log-level", "warning"]
-    with subprocess.Popen(command, env=environment, cwd=folder) as process:
-        try:
-            _wait_for(url, process)
-            yield url
-        finally:
-            process.terminate()
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_WITHIN
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if httpx.get(f"{url}/health/ready").status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    pytest.fail(f"the hub did not start within {START_WITHIN} s")
+    """Under a name that passkeys can belong to."""
+    url = f"http://localhost:{free_port()}"
+    with serving(served_database, tmp_path_factory.mktemp("served"), url):
+        yield url
 
 
 @pytest.fixture(scope="session")
@@ -104,14 +53,6 @@ async def served(
     async with httpx.AsyncClient(base_url=served_url, timeout=30) as client:
         hub = Hub(client, database)
         yield Served(served_url, hub, await fill(hub))
-    await database.dispose()
-
-
-@pytest.fixture(scope="session")
-async def local(local_url: str, served_database: str, settings: Settings) -> AsyncIterator[Served]:
-    database = Database(settings, served_database)
-    async with httpx.AsyncClient(base_url=local_url, timeout=30) as client:
-        yield Served(local_url, Hub(client, database), {})
     await database.dispose()
 
 

@@ -68,8 +68,6 @@ async def fill(hub: Hub) -> dict[str, str]:
     created = await admin.create("/topics", below)
     paths = {
         "home": "/",
-        "forgot": "/forgot",
-        "mails": "/dev/mail",
         "topic": "/topics/databases",
         "sub-topic": "/topics/postgresql",
     }

@@ -93,7 +93,7 @@ async def test_swagger_ui_without_signing_in_is_refused(browser: Browser, served
 async def test_swagger_ui_works_under_another_name_of_the_same_hub(
     browser: Browser, served: Served
 ) -> None:
-    elsewhere = Served(served.url.replace("127.0.0.1", "localhost"), served.hub, served.paths)
+    elsewhere = Served(served.url.replace("localhost", "127.0.0.1"), served.hub, served.paths)
     async with visiting(browser, elsewhere) as visit:
         await visit.go("/docs")
         assert (await execute(visit.page, "topics-list_topics"))[0] == "200"
@@ -111,15 +111,14 @@ async def test_redoc_shows_and_searches_the_reference(browser: Browser, served: 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", [390, 1280])
-async def test_pages_fit_and_raise_no_error(
+async def test_the_references_fit_and_raise_no_error(
     browser: Browser, served: Served, scheme: str, width: int
 ) -> None:
     size = {"width": width, "height": 900}
     async with visiting(browser, served, color_scheme=scheme, viewport=size) as visit:
-        for path in [*served.paths.values(), "/docs", "/redoc"]:
+        for path in ("/docs", "/redoc"):
             await visit.go(path)
-            if path in {"/docs", "/redoc"}:
-                await visit.page.wait_for_selector(".opblock, .redoc-wrap", timeout=PATIENCE)
+            await visit.page.wait_for_selector(".opblock, .redoc-wrap", timeout=PATIENCE)
             assert await visit.page.evaluate("document.documentElement.scrollWidth") <= width, path
         visit.went_well()
 
@@ -133,20 +132,3 @@ async def test_the_keyboard_reaches_the_content_first(browser: Browser, served: 
         await expect(skip).to_be_in_viewport()
         await visit.page.keyboard.press("Enter")
         await expect(visit.page.locator("#main")).to_be_focused()
-
-
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("width", [390, 1280])
-async def test_axe_finds_no_barrier(
-    browser: Browser, served: Served, axe: str, scheme: str, width: int
-) -> None:
-    size = {"width": width, "height": 900}
-    options = {"color_scheme": scheme, "viewport": size, "bypass_csp": True}
-    async with visiting(browser, served, **options) as visit:
-        for path in [*served.paths.values(), "/topics/none"]:
-            await visit.go(path)
-            await visit.page.add_script_tag(content=axe)
-            found = await visit.page.evaluate("axe.run()")
-            barriers = [(v["id"], [n["html"] for n in v["nodes"]]) for v in found["violations"]]
-            assert barriers == [], path
-            assert len(found["passes"]) > 10

@@ -7,10 +7,10 @@ from uuid import UUID
 from sqlalchemy import String, case, func, literal, null, or_, select, union_all
 from sqlmodel import col
 
-from backend_hub.account.devices import device_words
 from backend_hub.account.schemas import AllowedAppRead, SessionKind, SessionRead
 from backend_hub.auth.models import BrowserSession, RefreshToken, TokenFamily
 from backend_hub.db import AsyncSession, utcnow
+from backend_hub.http.callers import program_of
 from backend_hub.http.cursors import Order, Page, PageParams, fetch_page, read_page
 from backend_hub.oauth.models import ClientType, Consent, OAuthClient
 from backend_hub.settings import Settings
@@ -82,7 +82,7 @@ async def list_sessions(
     items = [
         SessionRead(
             **{k: v for k, v in row.items() if k in SessionRead.model_fields},
-            device=device_words(row["user_agent"]),
+            device=program_of(row["user_agent"]),
             scopes=row["scope"].split(),
             current=row["id"] == current_id,
         )

@@ -33,18 +33,38 @@ def is_visitor(scope: Scope) -> bool:
     )
 
 
-_PROGRAMS = {
-    **{"Edg/": "Edge", "OPR/": "Opera", "Firefox/": "Firefox", "Chrome/": "Chrome"},
-    **{"Safari/": "Safari", "curl/": "curl", "python": "Python"},
-}
-_SYSTEMS = {
-    **{"Android": "Android", "iPhone": "iPhone", "iPad": "iPad", "Windows": "Windows"},
-    **{"Mac OS": "macOS", "CrOS": "ChromeOS", "Linux": "Linux"},
-}
+# The first match counts: Edge and Opera call themselves Chrome too, and Chrome calls itself Safari.
+_PROGRAMS = (
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("SamsungBrowser/", "Samsung Internet"),
+    ("Firefox/", "Firefox"),
+    ("FxiOS/", "Firefox"),
+    ("CriOS/", "Chrome"),
+    ("Chromium/", "Chromium"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+    ("curl/", "curl"),
+    ("python-httpx/", "Python (httpx)"),
+    ("python-requests/", "Python (requests)"),
+    ("okhttp/", "an Android program"),
+    ("node", "Node.js"),
+)
+_SYSTEMS = (
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Android", "Android"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "macOS"),
+    ("CrOS", "ChromeOS"),
+    ("Linux", "Linux"),
+)
 
 
 def program_of(user_agent: str) -> str:
-    """`Firefox on Linux`: never words of the caller, who could write anything into a mail."""
-    program = next((name for mark, name in _PROGRAMS.items() if mark in user_agent), "")
-    system = next((name for mark, name in _SYSTEMS.items() if mark in user_agent), "")
-    return f"{program or 'an unknown program'}{f' on {system}' if system else ''}"
+    """`Firefox on Linux`: a guess, and never words of the caller, who could write anything."""
+    program = next((name for mark, name in _PROGRAMS if mark in user_agent), "")
+    system = next((name for mark, name in _SYSTEMS if mark in user_agent), "")
+    if program and system:
+        return f"{program} on {system}"
+    return program or system or "an unknown program"

@@ -1,6 +1,6 @@
 """Every 4xx and 5xx as `application/problem+json` (RFC 9457), made in one place."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -211,8 +211,10 @@ class ProblemMiddleware:
     request on that connection would fail too.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(
+        self, app: ASGIApp, refuse: Callable[[Scope, HubError], Response] = hub_error_response
+    ) -> None:
+        self.app, self.refuse = app, refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -228,14 +230,16 @@ class ProblemMiddleware:
         try:
             await self.app(scope, receive, watch)
         except Exception as error:
-            response = error_response(scope, error)
+            response = self._answer(scope, error)
             if response is None:
                 log.exception("request failed", path=scope["path"])
-                response = problem_response(
-                    scope, 500, "internal_error", "Internal error", "The hub made a mistake"
-                )
+                response = self.refuse(scope, HubError("The hub made a mistake"))
             elif response.status_code >= 500:
                 log.warning("request refused", path=scope["path"], error=type(error).__name__)
             if started:  # half an answer is out: all that is left is to break it off
                 raise
             await response(scope, receive, send)
+
+    def _answer(self, scope: Scope, error: Exception) -> Response | None:
+        refusal = error if isinstance(error, HubError) else refusal_for(error)
+        return self.refuse(scope, refusal) if refusal else error_response(scope, error)

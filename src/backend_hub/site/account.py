@@ -1,10 +1,8 @@
 """Pages of one's own account: the frame that they share, and the first of them."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
-from pydantic import ValidationError
 from starlette.responses import HTMLResponse, Response
 
 from backend_hub.auth.actor import Actor
@@ -82,16 +80,6 @@ def actor_of(browser: SignedInBrowser) -> Actor:
     """The person at a browser, with all that their role holds."""
     user = browser.user
     return Actor(user.id, user.username, Role(user.role), held_scopes(user.role))
-
-
-def problems_of(error: ValidationError, labels: Mapping[str, str]) -> dict[str, str]:
-    """What is wrong with which field of a form; what concerns several is of the last."""
-    found = dict.fromkeys(labels, "")
-    for item in error.errors(include_input=False, include_url=False, include_context=False):
-        name = str(item["loc"][0]) if item["loc"] else list(labels)[-1]
-        message = item["msg"].removeprefix("Value error, ")
-        found[name] = found.get(name) or f"{labels.get(name, name)}: {message}."
-    return found
 
 
 @router.get("/account")

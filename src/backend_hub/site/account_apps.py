@@ -20,9 +20,10 @@ from backend_hub.oauth.clients import CONFIDENTIAL, GRANTABLE_SCOPES
 from backend_hub.oauth.models import OAuthClient
 from backend_hub.oauth.queries import list_clients
 from backend_hub.oauth.schemas import ClientCreate, ClientUpdate
-from backend_hub.site.account import account_page, actor_of, problems_of, sent_form
+from backend_hub.site.account import account_page, actor_of, sent_form
 from backend_hub.site.browser import see_other
 from backend_hub.site.entering import signed_in
+from backend_hub.site.problems import problems_of
 from backend_hub.users.models import Role
 
 router = APIRouter(
@@ -226,7 +227,6 @@ def _refused(refusal: ValidationError | HubError | None) -> tuple[dict[str, str]
     if refusal is None:
         return {}, 200
     if isinstance(refusal, ValidationError):
-        found = problems_of(refusal, LABELS)
-        return found, 422
+        return problems_of(refusal, LABELS), 422
     where = [error["loc"][-1] for error in refusal.extra.get("errors", []) if error["loc"]]
     return {where[0] if where else FIELDS[0].name: f"{refusal.detail}."}, refusal.status

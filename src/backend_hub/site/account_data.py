@@ -16,9 +16,10 @@ from backend_hub.errors import HubError
 from backend_hub.http.callers import caller_of
 from backend_hub.http.routing import LenientRoute
 from backend_hub.http.sessions import Session
-from backend_hub.site.account import account_page, problems_of, sent_form
+from backend_hub.site.account import account_page, sent_form
 from backend_hub.site.browser import delete_session_cookie
 from backend_hub.site.entering import RECENT, signed_in
+from backend_hub.site.problems import problems_of
 from backend_hub.site.templating import page
 
 router = APIRouter(

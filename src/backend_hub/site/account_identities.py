@@ -39,14 +39,14 @@ async def show_links(request: Request, session: Session) -> Response:
 async def add_link(request: Request, slug: Annotated[str, Path(max_length=40)]) -> Response:
     require_own_form(request, await read_form(request))
     async with get_database(request).transaction() as session:
-        browser = await signed_in(request, session, recently=True, back=LINKS)
+        browser = await signed_in(request, session, recently=True)
     return await send_away(request, slug, LINKS, browser.user.id)
 
 
 @router.post(f"{LINKS}/{{link_id}}/remove")
 async def remove_link(request: Request, session: Session, link_id: UUID) -> Response:
     require_own_form(request, await read_form(request))
-    browser = await signed_in(request, session, recently=True, back=LINKS)
+    browser = await signed_in(request, session, recently=True)
     try:
         await unlink(session, browser.user, link_id, caller_of(request.scope))
     except LastWayIn as error:

@@ -17,9 +17,10 @@ from backend_hub.errors import HubError, NotFound
 from backend_hub.http.callers import caller_of
 from backend_hub.http.routing import LenientRoute
 from backend_hub.http.sessions import Session
-from backend_hub.site.account import account_page, actor_of, problems_of, sent_form
+from backend_hub.site.account import account_page, actor_of, sent_form
 from backend_hub.site.browser import see_other
 from backend_hub.site.entering import signed_in
+from backend_hub.site.problems import problems_of
 
 router = APIRouter(
     prefix="/account/tokens",

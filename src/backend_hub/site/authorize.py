@@ -112,7 +112,8 @@ def refusal_page(request: Request, error: OAuth2Error) -> Response:
         "error.html",
         status=400,
         title="This app did not ask correctly",
-        detail=f"{error.error}: {error.get_error_description()}",
+        detail="Go back to it and try again. If that leads here once more, tell those who made it:"
+        f" {error.error} ({error.get_error_description()})",
     )
 
 

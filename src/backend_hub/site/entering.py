@@ -49,16 +49,16 @@ class NeedsSignIn(Unauthorized):
 
 
 async def signed_in(
-    request: Request, session: AsyncSession, *, recently: bool = False, back: str = "/account"
+    request: Request, session: AsyncSession, *, recently: bool = False, back: str = ""
 ) -> SignedInBrowser:
     """Whose browser it is; raises NeedsSignIn, with `recently` for an older sign-in too.
 
-    `back` is the page of the form that was sent.
+    `back` is the page of the form that was sent, unless it is the section of the account.
     """
     # A form cannot be sent again after signing in: its page can be shown again.
     target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     if request.method == "POST":
-        target = back
+        target = back or "/".join(request.url.path.split("/")[:3])
     browser = await current_browser(request, session)
     if browser is None:
         raise NeedsSignIn(target, again=False)

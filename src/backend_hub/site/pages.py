@@ -1,19 +1,15 @@
 """The pages a person reads: landing page, topics, resources, questions. They only show."""
 
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Request
-from fastapi.routing import APIRoute
-from sqlalchemy.exc import SQLAlchemyError
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse
 
-from backend_hub.db import refusal_for
 from backend_hub.http.cursors import PageParams
-from backend_hub.http.routing import run_once
+from backend_hub.http.routing import LenientRoute
 from backend_hub.http.schemas import Slug
-from backend_hub.http.sessions import ReadSession, leave_replica
+from backend_hub.http.sessions import ReadSession
 from backend_hub.questions.queries import QuestionFilters, list_questions, read_question
 from backend_hub.resources.queries import ResourceFilters, list_resources, read_resource
 from backend_hub.site import queries
@@ -25,36 +21,10 @@ NEW_ON_TOPIC = 20
 ROBOTS = "User-agent: *\nDisallow: /api/\nDisallow: /oauth/\n"
 
 
-class PageRoute(APIRoute):
-    """A route whose database trouble is a refusal, so that it is answered as a page."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def handler(request: Request) -> Response:
-            try:
-                return await _read(request, handle)
-            except (SQLAlchemyError, OSError) as error:
-                raise refusal_for(error) or error from error
-
-        return handler
-
-
-async def _read(
-    request: Request, handle: Callable[[Request], Coroutine[Any, Any, Response]]
-) -> Response:
-    try:
-        return await run_once(request, handle)
-    except (SQLAlchemyError, OSError) as error:
-        if not leave_replica(request, error):
-            raise
-    return await run_once(request, handle)
-
-
 # access.py looks at routes in the OpenAPI document; pages are not in it. They need no row there:
 # they read as a visitor reads, through the same visibility, and none of them writes.
 router = APIRouter(
-    include_in_schema=False, route_class=PageRoute, default_response_class=HTMLResponse
+    include_in_schema=False, route_class=LenientRoute, default_response_class=HTMLResponse
 )
 READ = ["GET", "HEAD"]
 

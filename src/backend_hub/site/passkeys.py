@@ -39,7 +39,8 @@ from backend_hub.site.browser import (
     source_after,
 )
 from backend_hub.site.entering import SECOND_STEP, enter, signed_in
-from backend_hub.site.sign_in import Next, form_problems, offer, require_open, sign_in_page
+from backend_hub.site.problems import problems_of
+from backend_hub.site.sign_in import FIELDS, Next, offer, require_open, sign_in_page
 from backend_hub.users.models import User
 
 router = APIRouter(
@@ -83,7 +84,8 @@ async def _for_second_step(
 async def _for_registration(
     request: Request, session: AsyncSession, _form: dict[str, str]
 ) -> dict[str, Any]:
-    user = (await signed_in(request, session, recently=True)).user
+    back = "/account/factors"
+    user = (await signed_in(request, session, recently=True, back=back)).user
     await require_room(session, user.id)
     asked = ceremony(request, "register", user.id)
     return await creation_options(session, asked, user.username)
@@ -97,7 +99,7 @@ async def _for_sign_up(
     try:
         wanted = _wanted(form)
     except ValidationError as error:
-        raise Unprocessable(" ".join(form_problems(error).values())) from None
+        raise Unprocessable(" ".join(problems_of(error, FIELDS).values())) from None
     same = func.lower(User.username) == wanted.username.lower()
     if (await session.exec(select(User.id).where(same))).first() is not None:
         raise UsernameTaken
@@ -141,7 +143,7 @@ async def sign_up_with_passkey(request: Request, session: Session) -> Response:
     try:
         wanted = _wanted(form)
     except ValidationError as error:
-        return _sign_up_page(request, target, form, form_problems(error), 422)
+        return _sign_up_page(request, target, form, problems_of(error, FIELDS), 422)
     passkey = await register_passkey(session, ceremony(request, "sign_up"), answer, "")
     if isinstance(passkey, PasskeyRefused):
         return _sign_up_page(request, target, form, {"passkey": passkey.detail}, 401)

@@ -4,6 +4,7 @@ Programs that scan mails follow links: nothing happens before a form is sent.
 """
 
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from pydantic import TypeAdapter, ValidationError
@@ -18,7 +19,8 @@ from backend_hub.http.callers import caller_of
 from backend_hub.http.routing import LenientRoute
 from backend_hub.http.sessions import Session
 from backend_hub.mail.delivery import delivers
-from backend_hub.site.browser import form_page, read_form, require_own_form
+from backend_hub.site.browser import form_page, local_path, read_form, require_own_form
+from backend_hub.site.sign_in import Next
 
 router = APIRouter(
     include_in_schema=False, route_class=LenientRoute, default_response_class=HTMLResponse
@@ -29,25 +31,26 @@ NO_ADDRESS = "That is no email address."
 
 
 @router.get("/forgot")
-async def show_forgot(request: Request) -> Response:
-    return _forgot_page(request)
+async def show_forgot(request: Request, target: Next = "/") -> Response:
+    return _forgot_page(request, target)
 
 
 @router.post("/forgot")
 async def forgot(request: Request, session: Session) -> Response:
     form = await read_form(request)
     require_own_form(request, form)
-    given = form.get("email", "").strip()[:254]
+    given, target = form.get("email", "").strip()[:254], local_path(form.get("next", "/"))
     try:
         email = ADDRESS.validate_python(given)
     except ValidationError:
-        return _forgot_page(request, given, NO_ADDRESS, 422)
+        return _forgot_page(request, target, given, NO_ADDRESS, 422)
     await ask_reset(session, request.app.state.settings, email, caller_of(request.scope))
     return _told(
         request,
         "Look into your mail",
         "If somebody verified this address here, a mail is on its way to it. Its link sets a new "
         "password; it works once, within an hour.",
+        link=(f"/sign-in?{urlencode({'next': target})}", "Back to sign in"),
     )
 
 
@@ -114,11 +117,16 @@ async def verify(request: Request, session: Session) -> Response:
 
 
 def _forgot_page(
-    request: Request, email: str = "", problem: str = "", status: int = 200
+    request: Request, target: str, email: str = "", problem: str = "", status: int = 200
 ) -> Response:
-    sends = delivers(request.app.state.settings)
     return form_page(
-        request, "forgot.html", status=status, email=email, problem=problem, sends=sends
+        request,
+        "forgot.html",
+        status=status,
+        next=local_path(target),
+        email=email,
+        problem=problem,
+        sends=delivers(request.app.state.settings),
     )
 
 

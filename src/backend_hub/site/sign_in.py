@@ -31,6 +31,7 @@ from backend_hub.site.browser import (
     source_after,
 )
 from backend_hub.site.entering import enter
+from backend_hub.site.problems import problems_of
 from backend_hub.users.models import User
 
 
@@ -103,7 +104,7 @@ async def sign_up(request: Request, session: Session) -> Response:
         user = await register_user(session, UserRegister(**given))
         await mail_verification(session, request.app.state.settings, user, user.email or "")
     except ValidationError as error:
-        return sign_up_page(request, target, given, form_problems(error), 422)
+        return sign_up_page(request, target, given, problems_of(error, FIELDS), 422)
     except UsernameTaken as error:
         return sign_up_page(request, target, given, {"username": f"{error.detail}."}, 409)
     return await enter(request, session, user, target, amr="pwd")
@@ -177,13 +178,3 @@ def sign_up_page(
         problems=problems or {},
         passkeys=passkey_origin(request.app.state.settings),
     )
-
-
-def form_problems(error: ValidationError) -> dict[str, str]:
-    """What is wrong with which field; what concerns several is about the password."""
-    found: dict[str, str] = {}
-    for item in error.errors(include_input=False, include_url=False, include_context=False):
-        name = str(item["loc"][0]) if item["loc"] else "password"
-        message = item["msg"].removeprefix("Value error, ").removeprefix("the password ")
-        found.setdefault(name, f"{FIELDS.get(name, name)}: {message}.")
-    return found

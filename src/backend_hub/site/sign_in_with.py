@@ -37,6 +37,7 @@ from backend_hub.site.browser import (
     source_after,
 )
 from backend_hub.site.entering import enter, signed_in
+from backend_hub.site.problems import problems_of
 
 log = structlog.get_logger(__name__)
 
@@ -165,13 +166,13 @@ async def choose(request: Request, session: Session, token: PendingToken) -> Res
         member = NewMember(username=form.get("username", ""))
         user = await accounts.make_account(session, provider, identity, member, caller)
     except ValidationError as error:
-        problem = error.errors()[0]["msg"].removeprefix("Value error, ")
+        problem = problems_of(error, {"username": "Name"})["username"]
         return await choice_page(
             request, session, pending, provider, form.get("username"), problem, 422
         )
     except UsernameTaken as error:
         return await choice_page(
-            request, session, pending, provider, form.get("username"), error.detail, 409
+            request, session, pending, provider, form.get("username"), f"{error.detail}.", 409
         )
     except (accounts.AddressTaken, accounts.LinkedElsewhere) as error:
         return failed(request, 409, f"{error.detail}.", pending.target)

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
+from backend_hub.http.callers import program_of
 from backend_hub.settings import Settings
 from backend_hub.site.assets import asset
 
@@ -71,6 +72,7 @@ templates.filters |= {
     "host": host,
     "kind_name": kind_name,
     "teaser": teaser,
+    "program": program_of,
 }
 
 

@@ -35,9 +35,9 @@ export async function allow(address) {
   if (page.status === 303) {
     const form = await visit(page.headers.get("location"));
     const { USERNAME: username, PASSWORD: password } = process.env;
-    page = await visit(await send(form, "/sign-in", { username, password }));
+    page = await visit(await follow(form, "/sign-in", { username, password }));
   }
-  return new URL(await send(page, "/oauth/consent", { decision: "allow" }));
+  return new URL(await follow(page, "/oauth/consent", { decision: "allow" }));
 }
 
 // Of a person who is signed in; the link fills the code in.
