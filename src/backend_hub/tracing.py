@@ -8,7 +8,6 @@ import time
 from typing import Any
 
 import anyio.to_thread
-from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode, Tracer
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -114,9 +113,3 @@ def _watch_statements(tracer: Tracer, engine: AsyncEngine) -> None:
     event.listen(engine.sync_engine, "after_cursor_execute", ended)
     event.listen(engine.sync_engine, "handle_error", failed)
     event.listen(engine.sync_engine, "connect", connected)
-
-
-def trace_id() -> str | None:
-    """Of the span that this code runs in, as W3C Trace Context writes it; None without one."""
-    context = trace.get_current_span().get_span_context()
-    return f"{context.trace_id:032x}" if context.is_valid else None

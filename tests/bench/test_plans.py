@@ -10,6 +10,10 @@ KNOWN = {
     # One count a topic takes every post; this index holds nothing else (models.py).
     ("topics", "posts: all of ix_posts_topic_id_kind_shown"),
     ("topic", "posts: all of ix_posts_topic_id_kind_shown"),
+    # Tags count all less the hidden posts; this index holds those, by their id alone.
+    ("tags", "posts: all of ix_posts_hidden"),
+    ("tags, page 2", "posts: all of ix_posts_hidden"),
+    ("tag", "posts: all of ix_posts_hidden"),
     # Facets count up to 10,000 matches (search/schemas.py), here most of what there is.
     ("search a topic", "post_tags: all of ix_post_tags_tag_id_post_id"),
     ("search a topic", "posts: all of ix_posts_topic_id_kind_id"),

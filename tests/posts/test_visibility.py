@@ -36,6 +36,7 @@ async def test_a_deleted_post_is_in_no_list_until_it_is_restored(hub: Hub) -> No
     people = (hub.visitor, ann, mod)
     assert [await places(person, "ann") for person in people] == [shown] * 3
     assert (await hub.visitor.read("/topics/databases"))["resource_count"] == 1
+    assert (await hub.visitor.read("/tags/sql"))["post_count"] == 1
     await ann.delete(f"/resources/{post['id']}")
     assert [await places(person, "ann") for person in people] == [hidden] * 3
     assert (await hub.visitor.read("/topics/databases"))["resource_count"] == 0
@@ -43,6 +44,7 @@ async def test_a_deleted_post_is_in_no_list_until_it_is_restored(hub: Hub) -> No
     assert (await hub.visitor.read("/users/ann"))["resource_count"] == 0
     await ann.post(f"/resources/{post['id']}/restore")
     assert [await places(person, "ann") for person in people] == [shown] * 3
+    assert (await hub.visitor.read("/tags/sql"))["post_count"] == 1
 
 
 async def test_a_draft_is_for_its_author_only(hub: Hub) -> None:

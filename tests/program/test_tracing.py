@@ -1,5 +1,6 @@
 """Traces as a collector gets them: the started program sends to a real OTLP receiver."""
 
+import json
 import signal
 import threading
 from collections.abc import Iterator
@@ -61,6 +62,7 @@ def test_a_request_is_a_trace_of_its_statements_that_continues_the_callers(
     program: Program, collector: Collector
 ) -> None:
     program.environment["HUB_OTLP_ENDPOINT"] = f"http://127.0.0.1:{collector.server.server_port}"
+    program.environment["HUB_LOG_FORMAT"] = "json"
     program.start()
     called = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
     assert httpx.get(f"{program.url}/api/v1/questions", headers=called).status_code == 200
@@ -77,6 +79,11 @@ def test_a_request_is_a_trace_of_its_statements_that_continues_the_callers(
     (written,) = collector.named("POST /api/v1/resources")
     beneath = [span for span in collector.spans if span.trace_id == written.trace_id]
     assert any(span.name == "INSERT" for span in beneath), "a session's statement"
+    lines = [json.loads(line) for line in program.log.splitlines() if '"event":"request"' in line]
+    by_route = {(line["method"], line["route"]): line for line in lines}
+    assert by_route["GET", "/api/v1/questions"]["trace_id"] == TRACE
+    posted = by_route["POST", "/api/v1/resources"]
+    assert (posted["trace_id"], "parent_id" in posted) == (written.trace_id.hex(), False)
     everything = b"".join(span.SerializeToString() for span in collector.spans)
     assert secret.encode() not in everything
     assert b"Traced" not in everything, "a value went along with the SQL"

@@ -168,3 +168,15 @@ async def test_the_same_new_tags_in_any_order_at_once_become_one_each(live: Hub)
     assert {a.status_code for a in answers} == {201}
     tags = (await live.visitor.read("/tags"))["items"]
     assert [(tag["name"], tag["post_count"]) for tag in tags] == [(name, 20) for name in names]
+
+
+async def test_posts_that_are_hidden_and_shown_at_once_are_counted_as_they_end(live: Hub) -> None:
+    ann = await live.person("ann")
+    posts = [await ann.create("/resources", link(f"Guide {n}", tags=["sql"])) for n in range(6)]
+    for path in [f"/resources/{post['id']}" for post in posts]:
+        await asyncio.gather(*(ann.delete(path) for _ in range(3)), ann.post(f"{path}/restore"))
+    shown = len((await live.visitor.read("/resources?tag=sql"))["items"])
+    assert (await live.visitor.read("/tags/sql"))["post_count"] == shown
+    for post in posts:
+        await ann.post(f"/resources/{post['id']}/restore")
+    assert (await live.visitor.read("/tags/sql"))["post_count"] == len(posts)

@@ -4,6 +4,7 @@ import re
 import time
 
 import structlog
+from opentelemetry import trace
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
@@ -67,11 +68,15 @@ class RequestContextMiddleware:
 
 
 def _ids(headers: Pairs) -> dict[str, str]:
-    """Of the request, and of the trace that it is part of."""
+    """Of the request, and of the trace that it is part of: its own span's, when traces are on."""
     given = (first(headers, b"x-request-id") or b"").decode("latin-1")
     ids = {"request_id": given if _REQUEST_ID.fullmatch(given) else str(uuid7())}
     parent = first(headers, b"traceparent")
-    trace = _TRACEPARENT.fullmatch(parent.decode("latin-1")) if parent else None
-    if trace and set(trace[1]) != {"0"} and set(trace[2]) != {"0"}:
-        ids |= {"trace_id": trace[1], "parent_id": trace[2]}
+    caller = _TRACEPARENT.fullmatch(parent.decode("latin-1")) if parent else None
+    if caller and set(caller[1]) != {"0"} and set(caller[2]) != {"0"}:
+        ids |= {"trace_id": caller[1], "parent_id": caller[2]}
+    span = trace.get_current_span().get_span_context()
+    if span.is_valid and (own := f"{span.trace_id:032x}") != ids.get("trace_id"):
+        ids["trace_id"] = own
+        ids.pop("parent_id", None)
     return ids

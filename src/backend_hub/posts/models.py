@@ -43,6 +43,8 @@ class Post(SQLModel, table=True):
             "kind",
             postgresql_where=text("deleted_at IS NULL AND NOT draft AND topic_id IS NOT NULL"),
         ),
+        # What tags do not count.
+        Index("ix_posts_hidden", "id", postgresql_where=text("deleted_at IS NOT NULL OR draft")),
     )
 
     id: UUID = id_field()
