@@ -239,8 +239,8 @@ async def test_an_address_of_a_provider_that_is_not_trusted_stays_unverified(
     made = await account(hub, "ann")
     assert (made.email, made.email_verified_at) == ("ann@example.org", None)
     async with hub.database.reading() as session:
-        mails = (await session.execute(select(col(Mail.recipient), col(Mail.template)))).all()
-    assert [tuple(mail) for mail in mails] == [("ann@example.org", "verify")]
+        mails = select(col(Mail.template)).where(Mail.recipient == made.email)
+        assert (await session.execute(mails)).scalars().all() == ["verify"]
 
 
 async def test_56_linking_needs_a_recent_sign_in(hub: Hub, liar: Liar) -> None:
