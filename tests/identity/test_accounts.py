@@ -239,7 +239,7 @@ async def test_an_address_of_a_provider_that_is_not_trusted_stays_unverified(
     made = await account(hub, "ann")
     assert (made.email, made.email_verified_at) == ("ann@example.org", None)
     async with hub.database.reading() as session:
-        mails = select(col(Mail.template)).where(Mail.recipient == made.email)
+        mails = select(col(Mail.template)).where(col(Mail.recipient) == made.email)
         assert (await session.execute(mails)).scalars().all() == ["verify"]
 
 
