@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.faults.machine import ENVIRONMENT
-from tests.program.conftest import Program, free_port
+from tests.program.conftest import Program
+from tests.serving import free_port
 
 CONFIGURATION = Path(__file__).parents[2] / "deploy/nginx.conf"
 NAME = "hub.example.org"
