@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import hypothesis
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
@@ -33,6 +34,10 @@ from tests.hub import Hub
 
 SECRET = "Zk3v9QpX7mT2wLr8JfB5nHc1YsDg6uAe0iOt4RxV"
 STARTED: list[tuple[embedded.Server, Path]] = []
+
+
+hypothesis.settings.register_profile("hub", deadline=None)  # no test is held to a time
+hypothesis.settings.load_profile("hub")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -154,6 +159,7 @@ async def hub(app: FastAPI, test_database: TestDatabase) -> AsyncIterator[Hub]:
     async with test_database.engine.connect() as connection:
         transaction = await connection.begin()
         test_database.connection = connection
+        app.state.tokens.replace_keys(None)  # so that no test reads the keys anew, or counts it
         async with http_client(app) as client:
             yield Hub(client, test_database)
         await transaction.rollback()

@@ -87,7 +87,7 @@ class Hub:
             "SELECT max(transaction_id) >= (pg_snapshot_xmin(pg_current_snapshot())::text)::bigint"
             " FROM events"
         )
-        async with asyncio.timeout(60), self.database.reading() as session:
+        async with asyncio.timeout(300), self.database.reading() as session:
             while await session.scalar(waiting):  # noqa: ASYNC110 - other processes hold it
                 await asyncio.sleep(0.02)
 

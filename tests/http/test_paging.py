@@ -54,7 +54,7 @@ async def test_every_row_is_visited_once_while_others_insert_and_delete(
     hub: Hub, sort: str, scores: list[int], limit: int, rounds: Rounds
 ) -> None:
     async with hub.database.transaction() as session:  # what the example before left
-        await session.execute(text("TRUNCATE users, posts, topics, tags CASCADE"))
+        await session.execute(text("TRUNCATE users, posts, topics, tags, throttles CASCADE"))
     ann = await hub.person("ann")
     initial = []
     for number, score in enumerate(scores):

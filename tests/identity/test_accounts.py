@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from backend_hub.auth.models import BrowserSession
 from backend_hub.db import utcnow
 from backend_hub.identity.models import LinkedAccount, PendingIdentity
+from backend_hub.mail.models import Mail
 from backend_hub.settings import Settings
 from backend_hub.users.models import User
 from tests.hub import Hub, Person
@@ -237,6 +238,9 @@ async def test_an_address_of_a_provider_that_is_not_trusted_stays_unverified(
     await join(surfer_at(hub), liar, "ann")
     made = await account(hub, "ann")
     assert (made.email, made.email_verified_at) == ("ann@example.org", None)
+    async with hub.database.reading() as session:
+        mails = select(col(Mail.template)).where(Mail.recipient == made.email)
+        assert (await session.execute(mails)).scalars().all() == ["verify"]
 
 
 async def test_56_linking_needs_a_recent_sign_in(hub: Hub, liar: Liar) -> None:

@@ -12,7 +12,7 @@ from tests.site.visits import Served, Visit, visiting
 async def sign_in(page: Page, username: str) -> None:
     await page.locator("#username").fill(username)
     await page.locator("#password").fill(PASSWORD)
-    await page.locator("main button[type=submit]").click()
+    await page.get_by_role("button", name="Sign in", exact=True).click()
 
 
 async def enter(visit: Visit, username: str) -> None:

@@ -70,7 +70,7 @@ async def test_swagger_ui_signs_in_by_code_and_pkce(browser: Browser, served: Se
         window = await opened.value
         await window.locator("#username").fill(username)
         await window.locator("#password").fill(PASSWORD)
-        await window.locator("main button[type=submit]").click()
+        await window.get_by_role("button", name="Sign in", exact=True).click()
         await expect(window.locator("h1")).to_contain_text("Swagger UI asks")
         await window.get_by_role("button", name="Allow", exact=True).click()
         await expect(visit.page.locator(".modal-ux")).to_contain_text("Authorized")

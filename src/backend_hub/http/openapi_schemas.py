@@ -6,6 +6,7 @@ from typing import Any
 
 FREE_OF_NUL = r"^[^\u0000]*$"
 """What holds for every text of the hub: PostgreSQL keeps no NUL, and the hub refuses it."""
+FREE_OF_NUL_NOT_BLANK = r"^[^\u0000]*[^\u0000\s][^\u0000]*$"
 INT32, INT64 = (-(2**31), 2**31 - 1), (-(2**63), 2**63 - 1)
 LENGTHS = {"uuid": 36, "date-time": 40}
 PREFIX = "#/components/schemas/"
@@ -66,6 +67,8 @@ def _bound_text(schema: dict[str, Any]) -> None:
         schema.setdefault("maxLength", LENGTHS[schema["format"]])
     if not schema.keys() & {"format", "pattern", "enum", "const"}:
         schema["pattern"] = FREE_OF_NUL
+    elif schema.get("pattern") == r"\S":
+        schema["pattern"] = FREE_OF_NUL_NOT_BLANK
 
 
 def _bound_integer(schema: dict[str, Any]) -> None:

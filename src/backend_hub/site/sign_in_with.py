@@ -12,6 +12,7 @@ from fastapi import APIRouter, Path, Request
 from pydantic import ValidationError
 from starlette.responses import HTMLResponse, Response
 
+from backend_hub.auth.email_links import mail_verification
 from backend_hub.auth.security_log import note
 from backend_hub.auth.service import UsernameTaken
 from backend_hub.db import AsyncSession
@@ -165,6 +166,8 @@ async def choose(request: Request, session: Session, token: PendingToken) -> Res
             return await choice_page(request, session, pending, provider)
         member = NewMember(username=form.get("username", ""))
         user = await accounts.make_account(session, provider, identity, member, caller)
+        if user.email is not None and user.email_verified_at is None:
+            await mail_verification(session, request.app.state.settings, user, user.email)
     except ValidationError as error:
         problem = problems_of(error, {"username": "Name"})["username"]
         return await choice_page(
