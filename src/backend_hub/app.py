@@ -51,6 +51,7 @@ from backend_hub.identity import router as identity
 from backend_hub.identity.flow import purge_trips
 from backend_hub.identity.metadata import Directory
 from backend_hub.identity.presets import keep_configured_providers
+from backend_hub.logs import configure_logging
 from backend_hub.mail.delivery import delivers, keep_delivering, purge_expired_mails
 from backend_hub.oauth import client_router as clients
 from backend_hub.oauth import registration_router as registration
@@ -259,7 +260,9 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
 def serve() -> FastAPI:
     """The service of a worker: what lives as long as it does is not looked through for garbage,
     and for the rest many requests go by between two looks."""
-    app = create_app()
+    settings = get_settings()
+    configure_logging(settings)  # one of several workers is a process that knows nothing yet
+    app = create_app(settings)
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000)

@@ -118,6 +118,9 @@ def require_free(host: str, port: int) -> None:
 
 
 def run_server(settings: Settings, host: str, port: int, workers: int, reload: bool) -> None:
+    # A worker imports again what was started, if it has a path: the command line, which it needs
+    # not (docs/performance.md).
+    vars(sys.modules["__main__"]).pop("__file__", None)
     uvicorn.run(
         "backend_hub.app:serve",
         factory=True,

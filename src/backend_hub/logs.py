@@ -98,7 +98,8 @@ def configure_logging(settings: Settings) -> None:
     root.setLevel(settings.log_level.upper())
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = [], True
+        # A request has a line of the hub's own; uvicorn's would hold the query too.
+        logger.handlers, logger.propagate = [], name != "uvicorn.access"
     # At DEBUG these print tokens, or a line for every statement.
     for name in ("alembic", "authlib", "asyncio", "httpcore", "httpx", "sqlalchemy"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -73,11 +73,15 @@ def test_after_kill_9_of_the_hub_alone_the_next_one_takes_its_database_over(
 
 
 def test_two_workers_serve_one_database_and_one_key(program: Program) -> None:
+    program.environment["HUB_LOG_FORMAT"] = "json"
     program.start("--workers", "2")
     headers = sign_in(program)
     answers = [httpx.get(f"{program.url}/api/v1/users/me", headers=headers) for _ in range(20)]
     assert {answer.status_code for answer in answers} == {200}
     program.stop(signal.SIGTERM)
+    # Workers log as one process does: a line a request, and none of uvicorn's.
+    assert program.log.count('"route":"/api/v1/users/me"') == len(answers)
+    assert "uvicorn.access" not in program.log
     assert program.postgres() is None
 
 
