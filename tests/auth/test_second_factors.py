@@ -311,7 +311,7 @@ async def test_56_changes_need_a_recent_sign_in_and_ones_own_form(hub: Hub, path
         await session.execute(update(BrowserSession).values(created_at=earlier))
     late = await ann.send(page, f"{PAGE}/{path}")
     assert late.status_code == 303
-    assert parameters(late) == {"next": "/account", "again": "1"}
+    assert parameters(late) == {"next": PAGE, "again": "1"}
     assert (await ann.visit(PAGE)).headers["Location"].startswith("/sign-in?")
 
 
