@@ -9,10 +9,10 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import hypothesis
@@ -33,6 +33,7 @@ from backend_hub.tables import metadata
 from tests.hub import Hub
 
 SECRET = "Zk3v9QpX7mT2wLr8JfB5nHc1YsDg6uAe0iOt4RxV"
+T = TypeVar("T")
 STARTED: list[tuple[embedded.Server, Path]] = []
 
 
@@ -151,6 +152,39 @@ async def app(settings: Settings, test_database: TestDatabase) -> AsyncIterator[
         await context.__aenter__()
     yield app
     await context.__aexit__(None, None, None)
+
+
+@asynccontextmanager
+async def filled_hub(
+    settings: Settings, name: str, fill: Callable[[Hub], Awaitable[T]]
+) -> AsyncIterator[tuple[TestDatabase, Hub, T]]:
+    """A hub of its own, filled once for all tests of a module, each of which is rolled back.
+
+    What fills it is committed: a transaction that stayed open as long as the module would hold
+    back the event log of every other test on the server (docs/decisions/0005-events.md).
+    """
+    url = await make_database(settings.database_url, f"{name}_{os.getpid()}")
+    await asyncio.to_thread(upgrade, url)
+    database = TestDatabase(settings, url)
+    app = create_app(settings, database)
+    context = lifespan(app)
+    async with http_client(app) as client:
+        hub = Hub(client, database)
+        async with database.engine.begin() as database.connection:
+            await context.__aenter__()
+            filled = await fill(hub)
+        yield database, hub, filled
+    await context.__aexit__(None, None, None)
+    await database.dispose()
+
+
+@asynccontextmanager
+async def rolled_back(database: TestDatabase) -> AsyncIterator[None]:
+    """A test's transaction."""
+    async with database.engine.connect() as database.connection:
+        transaction = await database.connection.begin()
+        yield
+        await transaction.rollback()
 
 
 @pytest.fixture

@@ -12,16 +12,15 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from fastapi import FastAPI
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from backend_hub.access import ACCESS, Audience
 from backend_hub.auth.models import EmailToken
 from backend_hub.auth.service import hash_token
 from backend_hub.db import utcnow
 from backend_hub.oauth.models import Consent
+from backend_hub.settings import Settings
 from backend_hub.users.models import Role
-from tests.conftest import TestDatabase, http_client
+from tests.conftest import TestDatabase, filled_hub, rolled_back
 from tests.contributions.team import Team, proposal_of
 from tests.hub import PASSWORD, Hub, Person, answered, link, question
 
@@ -198,25 +197,17 @@ class World:
 
 
 @pytest.fixture(scope="module")
-async def built(
-    app: FastAPI, test_database: TestDatabase
-) -> AsyncIterator[tuple[AsyncConnection, World]]:
-    async with test_database.engine.connect() as connection, http_client(app) as client:
-        transaction = await connection.begin()
-        test_database.connection = connection
-        yield connection, await build(Hub(client, test_database))
-        await transaction.rollback()
+async def built(settings: Settings, worker_name: str) -> AsyncIterator[tuple[TestDatabase, World]]:
+    async with filled_hub(settings, f"access_{worker_name}", build) as (database, _, world):
+        yield database, world
 
 
 @pytest.fixture
-async def world(
-    built: tuple[AsyncConnection, World], test_database: TestDatabase
-) -> AsyncIterator[World]:
+async def world(built: tuple[TestDatabase, World]) -> AsyncIterator[World]:
     """The world, as it was before each test."""
-    test_database.connection, world = built
-    savepoint = await test_database.connection.begin_nested()
-    yield world
-    await savepoint.rollback()
+    database, world = built
+    async with rolled_back(database):
+        yield world
 
 
 async def build(hub: Hub) -> World:
