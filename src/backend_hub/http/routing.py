@@ -10,7 +10,7 @@ from fastapi.dependencies.utils import get_flat_params
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Match
 from starlette.types import Scope
 
@@ -128,3 +128,14 @@ class PrefixRouter(APIRouter):
 def hub_router(prefix: str, tag: str, **kwargs: Any) -> APIRouter:
     """A router whose routes are all HubRoutes."""
     return PrefixRouter(prefix=prefix, tags=[tag], route_class=HubRoute, **kwargs)
+
+
+def page_router(prefix: str = "", **kwargs: Any) -> APIRouter:
+    """A router of pages for people, which the OpenAPI document does not show."""
+    return APIRouter(
+        prefix=prefix,
+        include_in_schema=False,
+        route_class=LenientRoute,
+        default_response_class=HTMLResponse,
+        **kwargs,
+    )

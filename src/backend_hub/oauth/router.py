@@ -4,6 +4,7 @@ Their form is that of the standards, not of the API: errors are `{error, error_d
 they are described by the metadata, not by the OpenAPI document.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from authlib.oauth2.base import OAuth2Error
@@ -13,6 +14,7 @@ from starlette.responses import JSONResponse
 from backend_hub.auth.actor import Actor
 from backend_hub.auth.dependencies import authenticate, current_actor, current_tokens, proven_key
 from backend_hub.auth.proofs import InvalidProof
+from backend_hub.db import AsyncSession
 from backend_hub.errors import BadRequest
 from backend_hub.http.routing import LenientRoute
 from backend_hub.http.sessions import ReadSession, Session
@@ -60,35 +62,45 @@ def json_response(answer: Answer) -> Response:
     return JSONResponse(body, answer.status, kept)
 
 
-@router.post("/oauth/token")
-async def exchange_token(request: Request, session: Session) -> Response:
+async def answered(
+    request: Request,
+    session: AsyncSession,
+    answer: Callable[[HubServer, HubRequest], Awaitable[Answer]],
+) -> Response:
+    """What an endpoint answers, or refuses as RFC 6749 section 5.2 asks."""
     server, asked = await server_of(request, session), await read_request(request)
     try:
+        return json_response(await answer(server, asked))
+    except OAuth2Error as error:
+        refusal = error
+    except InvalidProof as error:
+        refusal = OAuth2Error(error.detail, error=error.code)
+    return json_response(server.refusal(asked, refusal))
+
+
+@router.post("/oauth/token")
+async def exchange_token(request: Request, session: Session) -> Response:
+    async def exchange(server: HubServer, asked: HubRequest) -> Answer:
         require_plain(asked)
         require_known_resource(server, asked)
         server.jkt = await proven_key(request)
-    except OAuth2Error as error:
-        return json_response(server.refusal(asked, error))
-    except InvalidProof as error:
-        return json_response(server.refusal(asked, OAuth2Error(error.detail, error=error.code)))
-    return json_response(await server.run(lambda: server.create_token_response(asked)))
+        return await server.run(lambda: server.create_token_response(asked))
+
+    return await answered(request, session, exchange)
+
+
+@router.post("/oauth/par")
+async def push_authorization_request(request: Request, session: Session) -> Response:
+    async def keep(server: HubServer, asked: HubRequest) -> Answer:
+        server.jkt = await proven_key(request)
+        return await push(server, asked)
+
+    return await answered(request, session, keep)
 
 
 @router.post("/oauth/device_authorization")
 async def authorize_device(request: Request, session: Session) -> Response:
     return await _endpoint("device_authorization", request, session)
-
-
-@router.post("/oauth/par")
-async def push_authorization_request(request: Request, session: Session) -> Response:
-    server, asked = await server_of(request, session), await read_request(request)
-    try:
-        server.jkt = await proven_key(request)
-        return json_response(await push(server, asked))
-    except OAuth2Error as error:
-        return json_response(server.refusal(asked, error))
-    except InvalidProof as error:
-        return json_response(server.refusal(asked, OAuth2Error(error.detail, error=error.code)))
 
 
 @router.post("/oauth/revoke")
@@ -101,14 +113,13 @@ async def introspect_token(request: Request, session: Session) -> Response:
     return await _endpoint("introspection", request, session)
 
 
-async def _endpoint(name: str, request: Request, session: Session) -> Response:
-    server, asked = await server_of(request, session), await read_request(request)
-    try:
+async def _endpoint(name: str, request: Request, session: AsyncSession) -> Response:
+    async def respond(server: HubServer, asked: HubRequest) -> Answer:
         require_plain(asked)
         require_known_resource(server, asked)
-    except OAuth2Error as error:
-        return json_response(server.refusal(asked, error))
-    return json_response(await server.run(lambda: server.create_endpoint_response(name, asked)))
+        return await server.run(lambda: server.create_endpoint_response(name, asked))
+
+    return await answered(request, session, respond)
 
 
 async def token_from_form(request: Request) -> None:

@@ -2,23 +2,21 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request
-from starlette.responses import HTMLResponse, Response
+from fastapi import Request
+from starlette.responses import Response
 
 from backend_hub.auth.actor import Actor
 from backend_hub.auth.browser_sessions import SignedInBrowser
 from backend_hub.auth.scopes import held_scopes
 from backend_hub.auth.security_log import WORDS, list_security_events
 from backend_hub.db import AsyncSession
-from backend_hub.http.routing import LenientRoute
+from backend_hub.http.routing import page_router
 from backend_hub.http.sessions import Session
-from backend_hub.site.browser import form_page, read_form, require_own_form
+from backend_hub.site.browser import form_page, own_form
 from backend_hub.site.entering import signed_in
 from backend_hub.users.models import Role
 
-router = APIRouter(
-    include_in_schema=False, route_class=LenientRoute, default_response_class=HTMLResponse
-)
+router = page_router()
 
 SECTIONS = (
     ("/account", "Overview"),
@@ -71,8 +69,7 @@ async def sent_form(
 ) -> tuple[SignedInBrowser, dict[str, str]]:
     """Who sent a form of these pages, and what is in it; raises NeedsSignIn and ForeignForm."""
     browser = await signed_in(request, session, recently=recently)
-    form = await read_form(request)
-    require_own_form(request, form)
+    form = await own_form(request)
     return browser, form
 
 

@@ -6,14 +6,14 @@ A field more is one row of FIELDS: reading, checking and showing it follow.
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import Path, Request
 from pydantic import ValidationError
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from backend_hub.auth.browser_sessions import SignedInBrowser
 from backend_hub.errors import HubError
 from backend_hub.http.cursors import MAX_CURSOR, MAX_LIMIT, PageParams
-from backend_hub.http.routing import LenientRoute
+from backend_hub.http.routing import page_router
 from backend_hub.http.sessions import Session
 from backend_hub.oauth import service
 from backend_hub.oauth.clients import CONFIDENTIAL, GRANTABLE_SCOPES
@@ -26,12 +26,7 @@ from backend_hub.site.entering import signed_in
 from backend_hub.site.problems import problems_of
 from backend_hub.users.models import Role
 
-router = APIRouter(
-    prefix="/account/apps",
-    include_in_schema=False,
-    route_class=LenientRoute,
-    default_response_class=HTMLResponse,
-)
+router = page_router("/account/apps")
 PAGE = "/account/apps"
 ClientId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 TYPES = {

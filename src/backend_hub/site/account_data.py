@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import ValidationError
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from backend_hub.account.answers import ZipResponse
 from backend_hub.account.deletion import delete_account
@@ -14,7 +14,7 @@ from backend_hub.auth.browser_sessions import SignedInBrowser
 from backend_hub.db import utcnow
 from backend_hub.errors import HubError
 from backend_hub.http.callers import caller_of
-from backend_hub.http.routing import LenientRoute
+from backend_hub.http.routing import page_router
 from backend_hub.http.sessions import Session
 from backend_hub.site.account import account_page, sent_form
 from backend_hub.site.browser import delete_session_cookie
@@ -22,12 +22,7 @@ from backend_hub.site.entering import RECENT, signed_in
 from backend_hub.site.problems import problems_of
 from backend_hub.site.templating import page
 
-router = APIRouter(
-    prefix="/account/data",
-    include_in_schema=False,
-    route_class=LenientRoute,
-    default_response_class=HTMLResponse,
-)
+router = page_router("/account/data")
 SPARE = timedelta(minutes=1)
 """A page that says one may go on leaves at least so long for it."""
 LABELS = {"content": "What you wrote", "username": "Your name"}

@@ -5,8 +5,8 @@ from urllib.parse import quote
 from uuid import UUID
 
 import segno
-from fastapi import APIRouter, Request
-from starlette.responses import HTMLResponse, Response
+from fastapi import Request
+from starlette.responses import Response
 
 from backend_hub.auth.browser_sessions import SignedInBrowser
 from backend_hub.auth.passkeys import (
@@ -33,16 +33,14 @@ from backend_hub.auth.second_factors import (
 from backend_hub.db import AsyncSession
 from backend_hub.errors import Conflict
 from backend_hub.http.callers import caller_of
-from backend_hub.http.routing import LenientRoute
+from backend_hub.http.routing import page_router
 from backend_hub.http.sessions import Session
 from backend_hub.site.account import account_page
-from backend_hub.site.browser import read_form, require_own_form, see_other
+from backend_hub.site.browser import own_form, see_other
 from backend_hub.site.entering import signed_in
 from backend_hub.site.passkeys import ceremony
 
-router = APIRouter(
-    include_in_schema=False, route_class=LenientRoute, default_response_class=HTMLResponse
-)
+router = page_router()
 PAGE = "/account/factors"
 
 
@@ -50,8 +48,7 @@ async def changing(
     request: Request, session: AsyncSession
 ) -> tuple[SignedInBrowser, dict[str, str]]:
     """Who changes what signs them in, and the form that says how (promise 56)."""
-    form = await read_form(request)
-    require_own_form(request, form)
+    form = await own_form(request)
     return await signed_in(request, session, recently=True), form
 
 

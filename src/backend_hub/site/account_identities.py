@@ -3,23 +3,21 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Request
-from starlette.responses import HTMLResponse, Response
+from fastapi import Path, Request
+from starlette.responses import Response
 
 from backend_hub.auth.ways_in import ways_in
 from backend_hub.http.callers import caller_of
-from backend_hub.http.routing import LenientRoute
+from backend_hub.http.routing import page_router
 from backend_hub.http.sessions import Session, get_database
 from backend_hub.identity.accounts import LastWayIn, unlink
 from backend_hub.identity.queries import list_links, list_offered
 from backend_hub.site.account import account_page
-from backend_hub.site.browser import read_form, require_own_form, see_other
+from backend_hub.site.browser import own_form, see_other
 from backend_hub.site.entering import signed_in
 from backend_hub.site.sign_in_with import LINKS, failed, send_away
 
-router = APIRouter(
-    include_in_schema=False, route_class=LenientRoute, default_response_class=HTMLResponse
-)
+router = page_router()
 
 
 @router.get(LINKS)
@@ -37,7 +35,7 @@ async def show_links(request: Request, session: Session) -> Response:
 
 @router.post(f"{LINKS}/with/{{slug}}")
 async def add_link(request: Request, slug: Annotated[str, Path(max_length=40)]) -> Response:
-    require_own_form(request, await read_form(request))
+    await own_form(request)
     async with get_database(request).transaction() as session:
         browser = await signed_in(request, session, recently=True)
     return await send_away(request, slug, LINKS, browser.user.id)
@@ -45,7 +43,7 @@ async def add_link(request: Request, slug: Annotated[str, Path(max_length=40)]) 
 
 @router.post(f"{LINKS}/{{link_id}}/remove")
 async def remove_link(request: Request, session: Session, link_id: UUID) -> Response:
-    require_own_form(request, await read_form(request))
+    await own_form(request)
     browser = await signed_in(request, session, recently=True)
     try:
         await unlink(session, browser.user, link_id, caller_of(request.scope))

@@ -3,27 +3,22 @@
 from contextlib import suppress
 from uuid import UUID
 
-from fastapi import APIRouter, Request
-from starlette.responses import HTMLResponse, Response
+from fastapi import Request
+from starlette.responses import Response
 
 from backend_hub.account.queries import list_allowed_apps, list_sessions
 from backend_hub.account.service import end_other_sessions, end_session, withdraw_app
 from backend_hub.errors import NotFound
 from backend_hub.http.callers import caller_of
 from backend_hub.http.cursors import MAX_LIMIT, PageParams
-from backend_hub.http.routing import LenientRoute
+from backend_hub.http.routing import page_router
 from backend_hub.http.sessions import Session
 from backend_hub.oauth.clients import ALL_SCOPES
 from backend_hub.site.account import account_page, sent_form
 from backend_hub.site.browser import see_other
 from backend_hub.site.entering import signed_in
 
-router = APIRouter(
-    prefix="/account/sessions",
-    include_in_schema=False,
-    route_class=LenientRoute,
-    default_response_class=HTMLResponse,
-)
+router = page_router("/account/sessions")
 PAGE = "/account/sessions"
 
 

@@ -1,8 +1,8 @@
 """Email and password of one's own account."""
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import ValidationError
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from backend_hub.auth.addresses import ask_again, ask_for_address, pending_address
 from backend_hub.auth.browser_sessions import SignedInBrowser
@@ -11,16 +11,14 @@ from backend_hub.auth.throttling import SIGN_IN_KNOWN, TooManyTries, Try, clear,
 from backend_hub.db import AsyncSession, utcnow
 from backend_hub.errors import HubError
 from backend_hub.http.callers import caller_of
-from backend_hub.http.routing import LenientRoute
+from backend_hub.http.routing import page_router
 from backend_hub.http.sessions import Session, get_database
 from backend_hub.site.account import account_page
-from backend_hub.site.browser import read_form, require_own_form, see_other, session_token
+from backend_hub.site.browser import own_form, see_other, session_token
 from backend_hub.site.entering import RECENT, signed_in
 from backend_hub.site.recovery import ADDRESS, NO_ADDRESS
 
-router = APIRouter(
-    include_in_schema=False, route_class=LenientRoute, default_response_class=HTMLResponse
-)
+router = page_router()
 PAGE = "/account/sign-in"
 DONE = {
     "address": "A mail is on its way. The address is yours once you have opened its link.",
@@ -37,8 +35,7 @@ async def show_sign_in_settings(request: Request, session: Session, done: str = 
 
 @router.post(f"{PAGE}/address")
 async def change_address(request: Request, session: Session) -> Response:
-    form = await read_form(request)
-    require_own_form(request, form)
+    form = await own_form(request)
     browser = await signed_in(request, session, recently=True)
     given = form.get("email", "").strip()[:254]
     try:
@@ -56,7 +53,7 @@ async def change_address(request: Request, session: Session) -> Response:
 
 @router.post(f"{PAGE}/verification")
 async def send_again(request: Request, session: Session) -> Response:
-    require_own_form(request, await read_form(request))
+    await own_form(request)
     browser = await signed_in(request, session)
     settings, caller = request.app.state.settings, caller_of(request.scope)
     try:
@@ -68,8 +65,7 @@ async def send_again(request: Request, session: Session) -> Response:
 
 @router.post(f"{PAGE}/password")
 async def change_own_password(request: Request, session: Session) -> Response:
-    form = await read_form(request)
-    require_own_form(request, form)
+    form = await own_form(request)
     guess = Try(SIGN_IN_KNOWN, session_token(request))
     blocked = None
     try:  # before this request holds a connection

@@ -4,9 +4,9 @@ from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import ValidationError
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from backend_hub.auth.browser_sessions import SignedInBrowser
 from backend_hub.auth.personal_tokens import list_tokens, make_token, revoke_token
@@ -15,19 +15,14 @@ from backend_hub.auth.scopes import APP_SCOPES, held_scopes
 from backend_hub.db import utcnow
 from backend_hub.errors import HubError, NotFound
 from backend_hub.http.callers import caller_of
-from backend_hub.http.routing import LenientRoute
+from backend_hub.http.routing import page_router
 from backend_hub.http.sessions import Session
 from backend_hub.site.account import account_page, actor_of, sent_form
 from backend_hub.site.browser import see_other
 from backend_hub.site.entering import signed_in
 from backend_hub.site.problems import problems_of
 
-router = APIRouter(
-    prefix="/account/tokens",
-    include_in_schema=False,
-    route_class=LenientRoute,
-    default_response_class=HTMLResponse,
-)
+router = page_router("/account/tokens")
 PAGE = "/account/tokens"
 LIVES = {"7": "a week", "30": "30 days", "90": "90 days", "365": "a year"}
 LABELS = {"name": "Name", "scopes": "What it may do", "expires_in_days": "It works for"}

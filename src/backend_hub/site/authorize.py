@@ -3,15 +3,15 @@
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from authlib.oauth2.base import OAuth2Error
-from fastapi import APIRouter, Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from fastapi import Request
+from starlette.responses import RedirectResponse, Response
 
 from backend_hub.auth.browser_sessions import SignedInBrowser
 from backend_hub.auth.dependencies import current_tokens
 from backend_hub.auth.security_log import note
 from backend_hub.db import AsyncSession
 from backend_hub.http.callers import caller_of
-from backend_hub.http.routing import LenientRoute
+from backend_hub.http.routing import page_router
 from backend_hub.http.sessions import Session
 from backend_hub.oauth.assembly import make_server
 from backend_hub.oauth.clients import ALL_SCOPES
@@ -21,16 +21,13 @@ from backend_hub.oauth.server import Answer, HubRequest
 from backend_hub.site.browser import (
     current_browser,
     form_page,
-    read_form,
+    own_form,
     redirect_source,
-    require_own_form,
     see_other,
 )
 from backend_hub.site.templating import page
 
-router = APIRouter(
-    include_in_schema=False, route_class=LenientRoute, default_response_class=HTMLResponse
-)
+router = page_router()
 
 
 async def refuse(session: AsyncSession, asked: Asked, error: str) -> Response:
@@ -72,8 +69,7 @@ async def authorize(request: Request, session: Session) -> Response:
 
 @router.post("/oauth/consent")
 async def decide(request: Request, session: Session) -> Response:
-    form = await read_form(request)
-    require_own_form(request, form)
+    form = await own_form(request)
     fields = parse_qsl(form.get("request", ""), keep_blank_values=True)
     asked = await asked_by(request, session, fields)
     if isinstance(asked, Response):

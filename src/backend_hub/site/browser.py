@@ -1,7 +1,6 @@
 """The browser's side of a session: its cookie, its forms, and where it may be sent next."""
 
 import hmac
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -105,8 +104,16 @@ def form_page(
     return response
 
 
-def require_own_form(request: Request, form: Mapping[str, str]) -> None:
-    """Raise ForeignForm unless this browser sent a form of ours: its token, and its origin."""
+async def own_form(request: Request) -> dict[str, str]:
+    """The text fields of a form of ours; a field sent twice counts once.
+
+    Raises ForeignForm unless this browser sent it: the form's token, and its origin.
+    """
+    form = {
+        name: value
+        for name, value in (await request.form()).items()
+        if isinstance(value, str) and storable(name + value)
+    }
     site = request.headers.get("sec-fetch-site")
     origin = request.headers.get("origin")
     own = {request.headers.get("host", ""), urlsplit(request.app.state.settings.issuer).netloc}
@@ -119,16 +126,7 @@ def require_own_form(request: Request, form: Mapping[str, str]) -> None:
         or not hmac.compare_digest(form.get("csrf", "").encode(), expected.encode())
     ):
         raise ForeignForm("Load the page again, with cookies allowed, and send it from there")
-
-
-async def read_form(request: Request) -> dict[str, str]:
-    """The text fields of a form; a field sent twice counts once."""
-    form = await request.form()
-    return {
-        name: value
-        for name, value in form.items()
-        if isinstance(value, str) and storable(name + value)
-    }
+    return form
 
 
 def local_path(target: str) -> str:

@@ -10,12 +10,12 @@ from typing import NamedTuple
 from uuid import UUID
 
 import anyio.to_thread
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from markupsafe import Markup, escape
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from backend_hub.errors import NotFound
-from backend_hub.http.routing import LenientRoute
+from backend_hub.http.routing import page_router
 from backend_hub.mail.delivery import mails_folder
 from backend_hub.settings import Settings
 from backend_hub.site.templating import page
@@ -42,13 +42,7 @@ async def _only_in_development(request: Request) -> None:
         raise NotFound
 
 
-router = APIRouter(
-    prefix="/dev/mail",
-    include_in_schema=False,
-    route_class=LenientRoute,
-    default_response_class=HTMLResponse,
-    dependencies=[Depends(_only_in_development)],
-)
+router = page_router("/dev/mail", dependencies=[Depends(_only_in_development)])
 
 
 @router.get("")

@@ -2,15 +2,15 @@
 
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Request
-from starlette.responses import HTMLResponse, Response
+from fastapi import Request
+from starlette.responses import Response
 
 from backend_hub.auth.browser_sessions import SignedInBrowser
 from backend_hub.auth.scopes import held_scopes
 from backend_hub.db import AsyncSession
 from backend_hub.http.callers import caller_of
 from backend_hub.http.rate_limits import network_of
-from backend_hub.http.routing import LenientRoute
+from backend_hub.http.routing import page_router
 from backend_hub.http.sessions import Session
 from backend_hub.oauth.clients import ALL_SCOPES, KnownClient
 from backend_hub.oauth.devices import (
@@ -24,14 +24,11 @@ from backend_hub.oauth.models import DeviceCode
 from backend_hub.site.browser import (
     current_browser,
     form_page,
-    read_form,
-    require_own_form,
+    own_form,
     see_other,
 )
 
-router = APIRouter(
-    include_in_schema=False, route_class=LenientRoute, default_response_class=HTMLResponse
-)
+router = page_router()
 UNKNOWN = (
     "No device waits with this code. It may be mistyped, or have expired: then start again there."
 )
@@ -48,8 +45,7 @@ async def show_device(request: Request, session: Session, user_code: str = "") -
 
 @router.post("/device")
 async def enter_code(request: Request, session: Session) -> Response:
-    form = await read_form(request)
-    require_own_form(request, form)
+    form = await own_form(request)
     browser = await current_browser(request, session)
     if browser is None:
         return to_sign_in(form.get("user_code", ""))
@@ -69,8 +65,7 @@ async def enter_code(request: Request, session: Session) -> Response:
 
 @router.post("/device/decision")
 async def decide_device(request: Request, session: Session) -> Response:
-    form = await read_form(request)
-    require_own_form(request, form)
+    form = await own_form(request)
     browser = await current_browser(request, session)
     if browser is None:
         return to_sign_in(form.get("user_code", ""))

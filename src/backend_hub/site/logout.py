@@ -3,13 +3,13 @@
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from authlib.oauth2.base import OAuth2Error
-from fastapi import APIRouter, Request
-from starlette.responses import HTMLResponse, Response
+from fastapi import Request
+from starlette.responses import Response
 
 from backend_hub.auth.browser_sessions import end_session
 from backend_hub.auth.dependencies import current_tokens
 from backend_hub.db import AsyncSession
-from backend_hub.http.routing import LenientRoute
+from backend_hub.http.routing import page_router
 from backend_hub.http.sessions import Session
 from backend_hub.oauth.assembly import make_server
 from backend_hub.oauth.grants import revoke_family
@@ -20,17 +20,14 @@ from backend_hub.site.browser import (
     current_browser,
     delete_session_cookie,
     form_page,
-    read_form,
+    own_form,
     redirect_source,
-    require_own_form,
     see_other,
     session_token,
 )
 from backend_hub.site.templating import page
 
-router = APIRouter(
-    include_in_schema=False, route_class=LenientRoute, default_response_class=HTMLResponse
-)
+router = page_router()
 
 
 @router.post("/oauth/logout")
@@ -71,8 +68,7 @@ async def log_out(request: Request, session: Session) -> Response:
 
 @router.post("/oauth/logout/confirm")
 async def confirm_logout(request: Request, session: Session) -> Response:
-    form = await read_form(request)
-    require_own_form(request, form)
+    form = await own_form(request)
     fields = parse_qsl(form.get("request", ""), keep_blank_values=True)
     asked = await logout_asked(request, session, fields)
     return asked if isinstance(asked, Response) else await finish(request, session, asked)

@@ -3,11 +3,11 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Request
+from fastapi import Path, Request
 from starlette.responses import HTMLResponse, PlainTextResponse
 
 from backend_hub.http.cursors import PageParams
-from backend_hub.http.routing import LenientRoute
+from backend_hub.http.routing import page_router
 from backend_hub.http.schemas import Slug
 from backend_hub.http.sessions import ReadSession
 from backend_hub.questions.queries import QuestionFilters, list_questions, read_question
@@ -23,9 +23,7 @@ ROBOTS = "User-agent: *\nDisallow: /api/\nDisallow: /oauth/\n"
 
 # access.py looks at routes in the OpenAPI document; pages are not in it. They need no row there:
 # they read as a visitor reads, through the same visibility, and none of them writes.
-router = APIRouter(
-    include_in_schema=False, route_class=LenientRoute, default_response_class=HTMLResponse
-)
+router = page_router()
 READ = ["GET", "HEAD"]
 
 

@@ -3,11 +3,11 @@
 from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from pydantic import ValidationError
 from sqlalchemy import func
 from sqlmodel import select
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from backend_hub.auth.email_links import mail_verification
 from backend_hub.auth.passkeys import (
@@ -27,14 +27,13 @@ from backend_hub.auth.service import UsernameTaken, add_user
 from backend_hub.db import AsyncSession, new_id
 from backend_hub.errors import Unprocessable
 from backend_hub.http.callers import caller_of
-from backend_hub.http.routing import LenientRoute
+from backend_hub.http.routing import page_router
 from backend_hub.http.sessions import Session
 from backend_hub.site.browser import (
     cookie_token,
     form_page,
     local_path,
-    read_form,
-    require_own_form,
+    own_form,
     session_token,
     source_after,
 )
@@ -43,23 +42,20 @@ from backend_hub.site.problems import problems_of
 from backend_hub.site.sign_in import FIELDS, Next, offer, require_open, sign_in_page
 from backend_hub.users.models import User
 
-router = APIRouter(
-    include_in_schema=False, route_class=LenientRoute, default_response_class=HTMLResponse
-)
+router = page_router()
 PASSKEY_AMR = "pop user mfa"
 """A key was proved and somebody was there (RFC 8176); alone, the device also knew who."""
 
 
 def ceremony(request: Request, purpose: str, user_id: UUID | None = None) -> Ceremony:
-    """For this browser; `require_own_form` has seen that it has a cookie."""
+    """For this browser; `own_form` has seen that it has a cookie."""
     return Ceremony(request.app.state.settings, session_token(request), purpose, user_id)
 
 
 @router.post("/passkeys/challenge")
 async def make_challenge(request: Request, session: Session) -> Response:
     """What the browser's own dialog is opened with, as JSON for the script."""
-    form = await read_form(request)
-    require_own_form(request, form)
+    form = await own_form(request)
     make = CHALLENGES.get(form.get("purpose", ""))
     if make is None:
         raise Unprocessable("There is no such purpose", loc=("body", "purpose"))
@@ -117,8 +113,7 @@ CHALLENGES = {
 
 @router.post("/sign-in/passkey", dependencies=[Depends(offer)])
 async def sign_in_with_passkey(request: Request, session: Session) -> Response:
-    form = await read_form(request)
-    require_own_form(request, form)
+    form = await own_form(request)
     target, answer = form.get("next", "/"), form.get("credential", "")
     found = await check_passkey(
         session, ceremony(request, "sign_in"), answer, caller_of(request.scope)
@@ -137,8 +132,7 @@ async def show_sign_up(request: Request, target: Next = "/") -> Response:
 @router.post("/sign-up/passkey")
 async def sign_up_with_passkey(request: Request, session: Session) -> Response:
     require_open(request)
-    form = await read_form(request)
-    require_own_form(request, form)
+    form = await own_form(request)
     target, answer = form.get("next", "/"), form.get("credential", "")
     try:
         wanted = _wanted(form)

@@ -6,9 +6,9 @@ Programs that scan mails follow links: nothing happens before a form is sent.
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from pydantic import TypeAdapter, ValidationError
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from backend_hub.auth.addresses import AddressTaken, verify_address
 from backend_hub.auth.email_links import InvalidLink, open_link
@@ -16,15 +16,13 @@ from backend_hub.auth.models import Purpose
 from backend_hub.auth.recovery import WeakPassword, ask_reset, reset_password
 from backend_hub.auth.schemas import Address
 from backend_hub.http.callers import caller_of
-from backend_hub.http.routing import LenientRoute
+from backend_hub.http.routing import page_router
 from backend_hub.http.sessions import Session
 from backend_hub.mail.delivery import delivers
-from backend_hub.site.browser import form_page, local_path, read_form, require_own_form
+from backend_hub.site.browser import form_page, local_path, own_form
 from backend_hub.site.sign_in import Next
 
-router = APIRouter(
-    include_in_schema=False, route_class=LenientRoute, default_response_class=HTMLResponse
-)
+router = page_router()
 Token = Annotated[str, Query(max_length=200)]
 ADDRESS = TypeAdapter[str](Address)
 NO_ADDRESS = "That is no email address."
@@ -37,8 +35,7 @@ async def show_forgot(request: Request, target: Next = "/") -> Response:
 
 @router.post("/forgot")
 async def forgot(request: Request, session: Session) -> Response:
-    form = await read_form(request)
-    require_own_form(request, form)
+    form = await own_form(request)
     given, target = form.get("email", "").strip()[:254], local_path(form.get("next", "/"))
     try:
         email = ADDRESS.validate_python(given)
@@ -65,8 +62,7 @@ async def show_reset(request: Request, session: Session, token: Token = "") -> R
 
 @router.post("/reset")
 async def reset(request: Request, session: Session) -> Response:
-    form = await read_form(request)
-    require_own_form(request, form)
+    form = await own_form(request)
     token, caller = form.get("token", "")[:200], caller_of(request.scope)
     try:
         await reset_password(session, token, form.get("password", "")[:1_000], caller)
@@ -97,8 +93,7 @@ async def show_verify(request: Request, session: Session, token: Token = "") -> 
 
 @router.post("/verify")
 async def verify(request: Request, session: Session) -> Response:
-    form = await read_form(request)
-    require_own_form(request, form)
+    form = await own_form(request)
     settings, caller = request.app.state.settings, caller_of(request.scope)
     try:
         user = await verify_address(session, settings, form.get("token", "")[:200], caller)

@@ -1,7 +1,7 @@
 """The second step of signing in: a code, a recovery code or a passkey."""
 
-from fastapi import APIRouter, Request
-from starlette.responses import HTMLResponse, Response
+from fastapi import Request
+from starlette.responses import Response
 
 from backend_hub.auth.models import PendingSignIn
 from backend_hub.auth.passkeys import check_passkey, list_passkeys, passkey_origin
@@ -10,13 +10,12 @@ from backend_hub.auth.second_step import StartOver, answer_with_code, end_pendin
 from backend_hub.db import AsyncSession
 from backend_hub.errors import HubError
 from backend_hub.http.callers import caller_of
-from backend_hub.http.routing import LenientRoute
+from backend_hub.http.routing import page_router
 from backend_hub.http.sessions import Session
 from backend_hub.site.browser import (
     cookie_token,
     form_page,
-    read_form,
-    require_own_form,
+    own_form,
     see_other,
     source_after,
 )
@@ -24,9 +23,7 @@ from backend_hub.site.entering import SECOND_STEP, begin
 from backend_hub.site.passkeys import PASSKEY_AMR, ceremony
 from backend_hub.users.models import User
 
-router = APIRouter(
-    include_in_schema=False, route_class=LenientRoute, default_response_class=HTMLResponse
-)
+router = page_router()
 CODE_AMR = "otp mfa"
 
 
@@ -38,8 +35,7 @@ async def show_second_step(request: Request, session: Session) -> Response:
 
 @router.post("/sign-in/second")
 async def send_code(request: Request, session: Session) -> Response:
-    form = await read_form(request)
-    require_own_form(request, form)
+    form = await own_form(request)
     found = await find_pending(session, cookie_token(request, SECOND_STEP))
     if found is None:
         return see_other("/sign-in")
@@ -54,8 +50,7 @@ async def send_code(request: Request, session: Session) -> Response:
 
 @router.post("/sign-in/second/passkey")
 async def send_passkey(request: Request, session: Session) -> Response:
-    form = await read_form(request)
-    require_own_form(request, form)
+    form = await own_form(request)
     found = await find_pending(session, cookie_token(request, SECOND_STEP))
     if found is None:
         return see_other("/sign-in")

@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Depends, Query, Request
 from pydantic import ValidationError
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from backend_hub.auth.browser_sessions import end_session
 from backend_hub.auth.email_links import mail_verification
@@ -15,7 +15,7 @@ from backend_hub.auth.service import InvalidGrant, UsernameTaken, register_user
 from backend_hub.auth.throttling import TooManyTries
 from backend_hub.errors import Forbidden
 from backend_hub.http.callers import caller_of
-from backend_hub.http.routing import LenientRoute
+from backend_hub.http.routing import page_router
 from backend_hub.http.sessions import Session, get_database
 from backend_hub.identity.queries import list_offered
 from backend_hub.site.browser import (
@@ -24,8 +24,7 @@ from backend_hub.site.browser import (
     device_cookie,
     form_page,
     local_path,
-    read_form,
-    require_own_form,
+    own_form,
     see_other,
     session_token,
     source_after,
@@ -41,12 +40,7 @@ async def offer(request: Request, session: Session) -> None:
 
 
 # Not in the OpenAPI document, hence without a row in access.py: they are for anyone.
-router = APIRouter(
-    include_in_schema=False,
-    route_class=LenientRoute,
-    default_response_class=HTMLResponse,
-    dependencies=[Depends(offer)],
-)
+router = page_router(dependencies=[Depends(offer)])
 Next = Annotated[str, Query(alias="next", max_length=4_000)]
 FIELDS = {"username": "Name", "email": "Email", "password": "Password"}
 
@@ -67,8 +61,7 @@ async def show_sign_in(
 
 @router.post("/sign-in")
 async def sign_in(request: Request, session: Session) -> Response:
-    form = await read_form(request)
-    require_own_form(request, form)
+    form = await own_form(request)
     target, username = form.get("next", "/"), form.get("username", "")[:254]
     guess = Guess(
         username,
@@ -96,8 +89,7 @@ async def show_sign_up(request: Request, target: Next = "/") -> Response:
 @router.post("/sign-up")
 async def sign_up(request: Request, session: Session) -> Response:
     require_open(request)
-    form = await read_form(request)
-    require_own_form(request, form)
+    form = await own_form(request)
     target = form.get("next", "/")
     given = {name: form.get(name, "") for name in FIELDS}
     try:
@@ -118,7 +110,7 @@ async def show_sign_out(request: Request, session: Session) -> Response:
 
 @router.post("/sign-out")
 async def sign_out_browser(request: Request, session: Session) -> Response:
-    require_own_form(request, await read_form(request))
+    await own_form(request)
     await end_session(session, session_token(request))
     response = see_other("/")
     delete_session_cookie(response, request.app.state.settings)

@@ -8,9 +8,9 @@ from typing import Annotated
 from uuid import UUID
 
 import structlog
-from fastapi import APIRouter, Path, Request
+from fastapi import Path, Request
 from pydantic import ValidationError
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from backend_hub.auth.email_links import mail_verification
 from backend_hub.auth.security_log import note
@@ -18,7 +18,7 @@ from backend_hub.auth.service import UsernameTaken
 from backend_hub.db import AsyncSession
 from backend_hub.errors import HubError
 from backend_hub.http.callers import caller_of
-from backend_hub.http.routing import LenientRoute, storable
+from backend_hub.http.routing import page_router, storable
 from backend_hub.http.sessions import Session, get_database
 from backend_hub.identity import accounts
 from backend_hub.identity.fetching import ProviderRefused, ProviderTrouble
@@ -31,8 +31,7 @@ from backend_hub.site.browser import (
     current_browser,
     form_page,
     local_path,
-    read_form,
-    require_own_form,
+    own_form,
     see_other,
     session_token,
     source_after,
@@ -42,9 +41,7 @@ from backend_hub.site.problems import problems_of
 
 log = structlog.get_logger(__name__)
 
-router = APIRouter(
-    include_in_schema=False, route_class=LenientRoute, default_response_class=HTMLResponse
-)
+router = page_router()
 LINKS = "/account/identities"
 ProviderSlug = Annotated[str, Path(max_length=40)]
 PendingToken = Annotated[str, Path(max_length=100)]
@@ -53,8 +50,7 @@ MAX_VALUE = 4_000
 
 @router.post("/sign-in/with/{slug}")
 async def leave(request: Request, slug: ProviderSlug) -> Response:
-    form = await read_form(request)
-    require_own_form(request, form)
+    form = await own_form(request)
     return await send_away(request, slug, local_path(form.get("next", "/")))
 
 
@@ -149,8 +145,7 @@ async def show_choice(request: Request, session: Session, token: PendingToken) -
 
 @router.post("/sign-up/with/{token}")
 async def choose(request: Request, session: Session, token: PendingToken) -> Response:
-    form = await read_form(request)
-    require_own_form(request, form)
+    form = await own_form(request)
     found = await accounts.find_pending(session, token, session_token(request), lock=True)
     if found is None:
         return failed(request, 404, "This page is no longer of use.")
