@@ -21,11 +21,14 @@ def program(programs: Programs) -> Program:
 
 
 async def drip(port: int, begin: bytes, rest: bytes) -> tuple[bytes, float]:
-    """Send `begin`, then a byte of `rest` now and then: what came back, and after how long."""
+    """Send `begin`, then a byte of `rest` now and then: what came back, and after how long.
+
+    Who hears the beginning of an answer stops sending, and reads the rest until the hub closes.
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     began = time.monotonic()
     writer.write(begin)
-    answer = asyncio.create_task(reader.read())
+    answer = asyncio.create_task(reader.read(65_536))
     for byte in rest:
         if answer.done():
             break
@@ -33,6 +36,7 @@ async def drip(port: int, begin: bytes, rest: bytes) -> tuple[bytes, float]:
         await asyncio.sleep(0.1)
     got = await asyncio.wait_for(answer, 10)
     took = time.monotonic() - began
+    got += await asyncio.wait_for(reader.read(), 10)
     writer.close()
     return got, took
 
