@@ -74,7 +74,7 @@ def _measure_one(
             answer.status, answer.body
         ):
             raise Wrong(
-                f"{peer.name} answers {name} wrongly: {answer.status} {answer.body[:500]!r}"
+                f"{peer.name} answers {name} wrongly: {answer.status} {answer.body[:3000]!r}"
             )
         return answer.body.decode()
 
@@ -86,6 +86,7 @@ def _measure_one(
     rates, cpu = [], 0.0
     first = replace(wanted, first=0)
     for number in range(RUNS + 1):  # the first is to warm up
+        load.settle(process)
         began = load.cpu_seconds(process)
         run = load.run(servers.PORT, first, min(seconds, 1) if number == 0 else seconds)
         if run.wrong:

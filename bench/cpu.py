@@ -10,6 +10,8 @@ import os
 import sys
 import tempfile
 import time
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -24,28 +26,19 @@ from backend_hub.app import serve
 from backend_hub.http.slow_senders import HubProtocol
 from backend_hub.logs import configure_logging
 from backend_hub.settings import get_settings
-from bench import __main__ as bench
-from bench import works
-from bench.peers import raw
+from bench import servers, works
+from bench.load import HOST, Load
 
 CONNECTIONS = 16
 ROUNDS = 9
-HEADERS = "Host: 127.0.0.1\r\n"
-LIMIT = bench.Peer("limit", [])
-HUB = bench.Peer("hub", [], "/api/v1", "/health/live")
-SETTINGS = {
-    "HUB_ENVIRONMENT": "development",
-    "HUB_SECRET_KEY": bench.SECRET,
-    "HUB_LOG_FORMAT": "json",
-    "HUB_RATE_LIMIT": "100000000/minute",
-}
+READS = [name for name in works.WORKS if name not in works.WRITES]
 
 
 class Memory(asyncio.Transport):
     """Keeps what is written, and says when an answer is complete."""
 
     def __init__(self, protocol: type[HttpToolsProtocol], *arguments: Any) -> None:
-        super().__init__({"peername": ("127.0.0.1", 5555), "sockname": ("127.0.0.1", bench.PORT)})
+        super().__init__({"peername": (HOST, 5555), "sockname": (HOST, servers.PORT)})
         self.written: list[bytes] = []
         self.protocol = protocol(*arguments)
         self.protocol.connection_made(self)
@@ -78,7 +71,7 @@ class Memory(asyncio.Transport):
 class Served:
     """An app behind uvicorn's protocol."""
 
-    def __init__(self, peer: bench.Peer, app: Any, protocol: type[HttpToolsProtocol]) -> None:
+    def __init__(self, peer: servers.Peer, app: Any, protocol: type[HttpToolsProtocol]) -> None:
         self.peer, self.protocol = peer, protocol
         self.config = Config(app, log_config=None, access_log=False)
         self.config.load()
@@ -88,18 +81,15 @@ class Served:
         await self.lifespan.startup()
         arguments = (self.config, ServerState(), self.lifespan.state)
         self.connections = [Memory(self.protocol, *arguments) for _ in range(CONNECTIONS)]
-        self.paths = self.peer.paths(right)
-        head = await self.connections[0].ask(self._request("W1"))
+        self.loads = self.peer.loads(right, lambda _name: "")
+        head = await self.connections[0].ask(_request(self.loads["W1"]))
         tags = [line for line in head.split(b"\r\n") if line.startswith(b"etag: ")]
-        self.etag = tags[0].partition(b": ")[2].decode() if tags else ""
-
-    def _request(self, work: str) -> bytes:
-        known = f"If-None-Match: {self.etag}\r\n" if work == "W5" else ""
-        return f"GET {self.paths[work]} HTTP/1.1\r\n{HEADERS}{known}\r\n".encode()
+        etag = tags[0].partition(b": ")[2].decode()
+        self.loads["W5"] = replace(self.loads["W5"], headers={"If-None-Match": etag})
 
     async def microseconds(self, work: str, requests: int) -> float:
         """CPU of one request."""
-        request = self._request(work)
+        request = _request(self.loads[work])
 
         async def ask_often(connection: Memory) -> None:
             for _ in range(requests // CONNECTIONS):
@@ -108,6 +98,11 @@ class Served:
         before = time.process_time()
         await asyncio.gather(*(ask_often(connection) for connection in self.connections))
         return (time.process_time() - before) * 1e6 / (requests // CONNECTIONS * CONNECTIONS)
+
+
+def _request(load: Load) -> bytes:
+    headers = "".join(f"{name}: {value}\r\n" for name, value in load.headers.items())
+    return f"GET {load.path} HTTP/1.1\r\nHost: {HOST}\r\n{headers}\r\n".encode()
 
 
 async def compare(limit: Served, hub: Served, url: str, chosen: list[str], requests: int) -> None:
@@ -128,19 +123,19 @@ async def compare(limit: Served, hub: Served, url: str, chosen: list[str], reque
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.cpu", description=__doc__)
-    parser.add_argument("--works", nargs="+", default=list(works.WORKS), choices=works.WORKS)
+    parser.add_argument("--works", nargs="+", default=READS, choices=READS)
     parser.add_argument("--requests", type=int, default=320, help="of one turn")
     options = parser.parse_args()
     url = os.environ["DATABASE_URL"]  # of a database that `python -m bench` filled
     with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("w") as nowhere:
-        hub_url = url.replace("postgresql://", "postgresql+asyncpg://")
-        os.environ |= {**SETTINGS, "HUB_DATA_DIR": folder, "HUB_DATABASE_URL": hub_url}
+        limit, hub = servers.peers(folder)[:2]
+        os.environ |= servers.environment(limit, url) | servers.environment(hub, url)
         sys.stderr = nowhere  # the log, which is written all the same
         configure_logging(get_settings())
-        limit = Served(LIMIT, raw.app, HttpToolsProtocol)
-        hub = Served(HUB, serve(), HubProtocol)
+        raw = import_module("bench.peers.raw")  # it reads the environment
+        sides = Served(limit, raw.app, HttpToolsProtocol), Served(hub, serve(), HubProtocol)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(compare(limit, hub, url, options.works, options.requests))
+            runner.run(compare(*sides, url, options.works, options.requests))
 
 
 if __name__ == "__main__":

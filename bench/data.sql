@@ -1,4 +1,5 @@
--- The bench's database: $questions questions of about 1 kB, three answers each, resources, members.
+-- The bench's database: $questions questions of about 1 kB, three answers each, comments, resources,
+-- members.
 -- Nothing is random: every value follows from a row's number, so every run has the same rows.
 
 CREATE FUNCTION pg_temp.id(kind int, n int) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
@@ -18,7 +19,8 @@ CREATE TEMP TABLE vocabulary AS
     'password hash salt scope role grant login signature key certificate cipher encode decode',
     ' ') AS words;
 CREATE TEMP TABLE texts AS  -- 2,000 texts, the first half long and the second short
-  SELECT i, body, setweight(to_tsvector('english', body), 'C') AS vector, initcap(array_to_string(words[1:6], ' ')) AS title
+  SELECT i, body, setweight(to_tsvector('english', body), 'C') AS vector, initcap(array_to_string(words[1:6], ' ')) AS title,
+         array_to_string(words[1:20], ' ') AS remark
   FROM (
     SELECT i, array_agg(words[1 + (hashint4(i * 131 + k) & 2147483647) % cardinality(words)] ORDER BY k) AS words,
            string_agg(words[1 + (hashint4(i * 131 + k) & 2147483647) % cardinality(words)], ' ' ORDER BY k) AS body
@@ -40,27 +42,27 @@ INSERT INTO tags (id, name, description, version, created_at)
   SELECT pg_temp.id(3, n::int), word, '', 1, pg_temp.moment(n::int)
   FROM vocabulary, unnest(words) WITH ORDINALITY AS w (word, n) WHERE n <= 50;
 
--- kind: 4 question, 5 to 7 its answers, 8 resource
+-- kind: 4 question, 5 to 7 its answers, 8 resource. Two comments on a question, one on every second answer.
 CREATE TEMP TABLE rows AS
-  SELECT 4 AS kind, n, n AS at FROM generate_series(1, $questions) AS n
-  UNION ALL SELECT 4 + a, n, n + a FROM generate_series(1, $questions) AS n, generate_series(1, 3) AS a
-  UNION ALL SELECT 8, n, n FROM generate_series(1, $resources) AS n
+  SELECT 4 AS kind, n, n AS at, 2 AS comments FROM generate_series(1, $questions) AS n
+  UNION ALL SELECT 4 + a, n, n + a, (n + a) % 2 FROM generate_series(1, $questions) AS n, generate_series(1, 3) AS a
+  UNION ALL SELECT 8, n, n, 0 FROM generate_series(1, $resources) AS n
   ORDER BY at, kind; -- posts come to lie in the order of their time
 ANALYZE rows;
 INSERT INTO posts (id, kind, author_id, parent_id, topic_id, title, body, body_html, language, license,
                    score, comment_count, revision, version, created_at, updated_at, last_activity_at,
                    draft, parent_deleted, search_config, search)
   SELECT id, kind, author_id, parent_id, topic_id, title, body, '<p>' || body || '</p>' || E'\n', 'en',
-         'CC-BY-SA-4.0', score, 0, 1, 1, moment, moment, moment, false, false, 'english',
+         'CC-BY-SA-4.0', score, comments, 1, 1, moment, moment, moment, false, false, 'english',
          setweight(to_tsvector('english', title), 'A') || vector || setweight(to_tsvector('english', rare), 'C')
   FROM (
     SELECT pg_temp.id(kind, n) AS id,
            CASE kind WHEN 4 THEN 'question' WHEN 8 THEN 'resource' ELSE 'answer' END AS kind,
            pg_temp.id(1, 1 + (n * 7 + kind) % $members) AS author_id,
            CASE WHEN kind BETWEEN 5 AND 7 THEN pg_temp.id(4, n) END AS parent_id,
-           CASE WHEN kind IN (4, 8) THEN pg_temp.id(2, 1 + n % 20) END AS topic_id,
+           pg_temp.id(2, 1 + n % 20) AS topic_id,  -- answers are in their question's
            CASE WHEN kind IN (4, 8) THEN texts.title || ' ' || n ELSE '' END AS title,
-           texts.body || rare AS body, rare, vector,
+           texts.body || rare AS body, rare, vector, comments,
            (hashint4(n + kind) & 2147483647) % 40 - 5 AS score, pg_temp.moment(at) AS moment
     FROM rows
     JOIN texts ON texts.i = (n * 7 + kind) % 1000 + CASE kind WHEN 4 THEN 0 ELSE 1000 END
@@ -77,3 +79,14 @@ INSERT INTO resources (post_id, kind, level, link_type, url, url_key)
 INSERT INTO post_tags (post_id, tag_id, position)
   SELECT pg_temp.id(kind, n), pg_temp.id(3, 1 + (n * 3 + t * 17) % 50), t
   FROM rows, generate_series(0, 2) AS t WHERE kind IN (4, 8);
+INSERT INTO comments (id, post_id, author_id, body, body_html, version, created_at, updated_at)
+  SELECT id, post_id, author_id, remark, '<p>' || remark || '</p>' || E'\n', 1, moment, moment
+  FROM (
+    SELECT pg_temp.id(10 * kind + c, n) AS id, pg_temp.id(kind, n) AS post_id,
+           pg_temp.id(1, 1 + (n * 11 + kind * 3 + c) % $members) AS author_id,
+           remark, pg_temp.moment(at + c) AS moment
+    FROM rows
+    CROSS JOIN LATERAL generate_series(1, comments) AS c
+    JOIN texts ON texts.i = (n * 13 + kind * 3 + c) % 2000
+    ORDER BY at, kind, c
+  ) AS made;

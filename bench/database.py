@@ -13,6 +13,8 @@ from backend_hub.auth.passwords import hash_password
 from backend_hub.migrate import head, upgrade
 
 DATA = Path(__file__).with_name("data.sql")
+SOURCES = (DATA, Path(__file__))
+"""What decides which rows there are."""
 MEMBERS = 5_000
 PASSWORD = "a bench asks for no secrets"
 WRITER, VOTER = "bench-writer", "bench-voter"
@@ -20,7 +22,7 @@ NEW = "019e8000-0000-7000-8000-000000000000"
 """Ids of seeded rows are smaller, those of rows made now larger: they begin with their time."""
 INDEXES = """
 SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition FROM pg_index
-WHERE indrelid = ANY ('{posts, questions, answers, resources, post_tags}'::regclass[])
+WHERE indrelid = ANY ('{posts, questions, answers, resources, post_tags, comments}'::regclass[])
   AND NOT indisunique"""
 """Of the large tables, those that no constraint needs."""
 
@@ -46,7 +48,7 @@ def url_of(server_url: str, name: str) -> str:
 
 async def prepare(server_url: str, questions: int) -> str:
     """The URL of a database with so many questions, as this version of the hub has it."""
-    digest = hashlib.sha256(DATA.read_bytes()).hexdigest()[:6]
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in SOURCES)).hexdigest()[:6]
     family = f"hub_bench_{questions}_"
     name = f"{family}{head()}_{digest}"
     connection = await asyncpg.connect(server_url)
@@ -92,8 +94,9 @@ async def fill(url: str, questions: int) -> None:
 
 
 async def _add_people(connection: asyncpg.Connection) -> None:
-    """Who writes, and who votes; neither has a post yet."""
+    """Who writes, and who votes; neither has a post yet. Everybody has the same password."""
     password_hash = await hash_password(PASSWORD)
+    await connection.execute("UPDATE users SET password_hash = $1", password_hash)
     await connection.executemany(
         "INSERT INTO users (id, username, display_name, bio, role, version, email,"
         " email_verified_at, password_hash, created_at) VALUES ((lpad('', 31, '0') || $1::text)"

@@ -1,4 +1,4 @@
--- What members do beside asking and answering; the plans need these tables to be large as well.
+-- What members do beside asking, answering and commenting; the plans need these tables to be large as well.
 -- Runs after data.sql; WRITER has much of everything.
 
 CREATE FUNCTION pg_temp.id(kind int, n int) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
@@ -16,10 +16,6 @@ INSERT INTO users (id, username, display_name, bio, role, version, email, create
          pg_temp.moment(n)
   FROM generate_series(1, 5000) AS n;
 UPDATE users SET role = 'admin' WHERE username = 'bench-writer';
-INSERT INTO comments (id, post_id, author_id, body, body_html, version, created_at, updated_at)
-  SELECT pg_temp.id(21, n), id, pg_temp.id(20, 1 + n % 5000), 'Good.', '<p>Good.</p>', 1, pg_temp.moment(n),
-         pg_temp.moment(n)
-  FROM numbered;
 INSERT INTO votes (post_id, user_id, value)
   SELECT id, pg_temp.id(20, 1 + n % 5000), 1 FROM numbered;
 INSERT INTO bookmarks (post_id, user_id, created_at)

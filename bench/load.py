@@ -1,6 +1,7 @@
 """Servers on one core, load on the other, and single requests to look at answers."""
 
 import json
+import math
 import os
 import re
 import shutil
@@ -146,6 +147,16 @@ def cpu_seconds(process: psutil.Process) -> float:
     """What a server's processes have used so far."""
     times = [one.cpu_times() for one in family(process)]
     return sum(time.user + time.system for time in times)
+
+
+def settle(process: psutil.Process) -> None:
+    """Wait until a server is idle: it still works on what the last run did not wait for."""
+    before, deadline = -math.inf, time.monotonic() + 10
+    while (now := cpu_seconds(process)) - before > 0.01:
+        if time.monotonic() > deadline:
+            sys.exit(f"bench: {process.name()} works on without any load; see {LOG}")
+        before = now
+        time.sleep(0.2)
 
 
 def has_wrk(seconds: float) -> bool:

@@ -23,7 +23,7 @@ from sqlalchemy import event
 
 from backend_hub.app import create_app, lifespan
 from backend_hub.auth.browser_sessions import cookie_name
-from backend_hub.db import Database
+from backend_hub.db import PLANNING, Database
 from backend_hub.logs import configure_logging
 from backend_hub.settings import load_settings
 from bench.database import NEW, PASSWORD, WRITER, fill, server, url_of
@@ -32,6 +32,10 @@ FOLDER = Path(__file__).with_name("plans")
 LIFE = Path(__file__).with_name("life.sql")
 QUESTIONS = 5_000
 """With their answers and resources 21,000 posts, enough for PostgreSQL to prefer an index."""
+UNBOUNDED = frozenset(
+    {"Sort", "Aggregate", "Hash", "Materialize", "WindowAgg", "Gather Merge", "Merge Join"}
+)
+"""What may take many rows to give one: a merge passes by all that meet nothing."""
 LARGE = 3_000
 """Rows from which on a table is not read as a whole."""
 GOOD_PART = 0.05
@@ -255,7 +259,7 @@ async def planner(url: str) -> AsyncIterator[Any]:
     """
     prices = {"seq_page_cost": "8", "random_page_cost": "4"}
     connection = await asyncpg.connect(
-        url, server_settings={"jit": "off", "timezone": "UTC", **prices}
+        url, server_settings={"timezone": "UTC", **PLANNING, **prices}
     )
     transaction = connection.transaction()
     await transaction.start()
@@ -273,8 +277,8 @@ async def whole_scans(connection: Any, statement: Statement, large: dict[str, fl
 
 
 def _scans(node: dict[str, Any], large: dict[str, float], *, limited: bool) -> list[str]:
-    """A walk along an index may stop early under a LIMIT, unless all is sorted or summed up
-    in between."""
+    """A walk along an index may stop early under a LIMIT, unless all is sorted, summed up or
+    merged in between."""
     kind, table = node["Node Type"], node.get("Relation Name")
     found = []
     if table in large:
@@ -289,7 +293,7 @@ def _scans(node: dict[str, Any], large: dict[str, float], *, limited: bool) -> l
             found.append(f"{table}: much of {node['Index Name']}")
     if kind == "Limit":
         limited = True
-    elif kind in {"Sort", "Aggregate", "Hash", "Materialize", "WindowAgg", "Gather Merge"}:
+    elif kind in UNBOUNDED:
         limited = False
     for child in node.get("Plans", ()):
         found += _scans(child, large, limited=limited)

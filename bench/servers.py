@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -59,7 +59,7 @@ def _deep(before: str) -> str:
 
 HUB_PATHS = Paths(
     questions="/api/v1/questions",
-    search="/api/v1/search?q=needle",
+    search="/api/v1/search?q=needle&facets=false",
     resources="/api/v1/resources?topic=topic-1",
     votes="/api/v1/posts/{id}/vote",
     sign_in="/api/v1/auth/token",
@@ -81,7 +81,7 @@ class Peer:
     """Brings what it needs; False where that is not possible."""
 
     def sign_in(self, username: str) -> Load:
-        body = urlencode({"username": username, "password": PASSWORD})
+        body = urlencode({"username": username, "password": PASSWORD}, safe="{}")
         return Load(self.paths.sign_in, "POST", FORM, body, holds="access_token")
 
     def loads(self, right: Expected, token: Callable[[str], str]) -> dict[str, Load]:
@@ -111,7 +111,7 @@ class Peer:
                 holds='"score"',
                 ids=right.voted,
             ),
-            "W10": self.sign_in(WRITER),
+            "W10": replace(self.sign_in("{id}"), ids=right.members),
         }
         return loads
 

@@ -1,6 +1,7 @@
 """What is asked of the hub and of its peers, and how an answer is known to be right."""
 
 import json
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from bench.database import NEW, VOTER
 
 WORKS = {
     "W1": "the newest 20 questions with author, topic and tags",
-    "W2": "one question with its answers and authors",
+    "W2": "one question with its answers, authors and comments",
     "W3": "search, top 20, with snippets",
     "W4": "ask a question of 1 kB with three tags: signed in, with an Idempotency-Key",
     "W5": "W1 again with If-None-Match: 304",
@@ -46,6 +47,8 @@ class Expected:
     found: dict[str, str]
     in_topic: list[Any]
     voted: list[str]
+    members: list[str]
+    """Names of people who sign in, each with the same password."""
 
 
 _LISTED = (
@@ -74,6 +77,14 @@ async def expected(url: str) -> Expected:
         " WHERE parent_id = $1",
         newest[0][0],
     )
+    commented = await connection.fetch(
+        "SELECT c.post_id::text, c.id::text, c.body, u.username FROM comments c"
+        " JOIN users u ON u.id = c.author_id WHERE c.post_id = ANY ($1::uuid[]) ORDER BY c.id",
+        [newest[0][0], *(row[0] for row in answers)],
+    )
+    comments: dict[str, list[Any]] = defaultdict(list)
+    for post_id, *comment in commented:
+        comments[post_id].append(comment)
     body = await connection.fetchval("SELECT body FROM posts WHERE id = $1", newest[0][0])
     found = await connection.fetch(
         "SELECT p.id, u.username FROM posts p JOIN users u ON u.id = p.author_id"
@@ -85,12 +96,14 @@ async def expected(url: str) -> Expected:
         " ORDER BY p.id DESC LIMIT 20"
     )
     voted = await connection.fetch(f"{questions} ORDER BY id LIMIT $1", VOTED)
+    members = await connection.fetch("SELECT username FROM users WHERE username LIKE 'member%'")
     deep = await listed(f"{questions} AND id < $1 ORDER BY id DESC LIMIT 20", before)
     await connection.close()
     whole = {
         "item": newest[0],
         "body": body,
-        "answers": {str(row[0]): [row[1], row[2]] for row in answers},
+        "comments": comments[newest[0][0]],
+        "answers": {str(row[0]): [row[1], row[2], comments[str(row[0])]] for row in answers},
     }
     return Expected(
         newest=newest,
@@ -101,6 +114,7 @@ async def expected(url: str) -> Expected:
         found={str(row[0]): row[1] for row in found},
         in_topic=in_topic,
         voted=[str(row[0]) for row in voted],
+        members=[row[0] for row in members],
     )
 
 
@@ -108,6 +122,11 @@ def _item(item: dict[str, Any]) -> list[Any]:
     """What is compared of a post in a list."""
     tags = [tag if isinstance(tag, str) else tag["name"] for tag in item["tags"]]
     return [item["id"], item["title"], item["author"]["username"], tags]
+
+
+def _comments(post: dict[str, Any]) -> list[Any]:
+    """What is compared of the comments under a post, in their order."""
+    return [[c["id"], c["body"], c["author"]["username"]] for c in post["comments"]]
 
 
 def checks(right: Expected) -> dict[str, Callable[[int, bytes], bool]]:
@@ -118,8 +137,15 @@ def checks(right: Expected) -> dict[str, Callable[[int, bytes], bool]]:
 
     def whole(status: int, body: bytes) -> bool:
         question = json.loads(body)
-        answers = {a["id"]: [a["body"], a["author"]["username"]] for a in question["answers"]}
-        shown = {"item": _item(question), "body": question["body"], "answers": answers}
+        shown = {
+            "item": _item(question),
+            "body": question["body"],
+            "comments": _comments(question),
+            "answers": {
+                answer["id"]: [answer["body"], answer["author"]["username"], _comments(answer)]
+                for answer in question["answers"]
+            },
+        }
         return shown == right.whole
 
     def hits(status: int, body: bytes) -> bool:

@@ -134,6 +134,20 @@ class Post(Model):
         db_table = "posts"
 
 
+class Comment(Model):
+    id = models.UUIDField(primary_key=True)
+    post = models.ForeignKey(Post, models.CASCADE, related_name="comments")
+    author = models.ForeignKey(User, models.CASCADE)
+    body = models.TextField()
+    body_html = models.TextField()
+    version = models.IntegerField()
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta(Model.Meta):
+        db_table = "comments"
+
+
 class PostTag(Model):
     pk = models.CompositePrimaryKey("post_id", "tag_id")
     post = models.ForeignKey(Post, models.CASCADE, related_name="tagged")
@@ -142,6 +156,7 @@ class PostTag(Model):
 
     class Meta(Model.Meta):
         db_table = "post_tags"
+        ordering = ("position",)
 
 
 class Question(Model):
@@ -216,12 +231,24 @@ BASE = (
 )
 
 
-class AnswerSerializer(serializers.ModelSerializer):
+class CommentSerializer(serializers.ModelSerializer):
     author = AuthorSerializer()
 
     class Meta:
+        model = Comment
+        fields = (
+            *("id", "post_id", "author", "body", "body_html"),
+            *("version", "created_at", "updated_at"),
+        )
+
+
+class AnswerSerializer(serializers.ModelSerializer):
+    author = AuthorSerializer()
+    comments = CommentSerializer(many=True)
+
+    class Meta:
         model = Post
-        fields = (*BASE, "body", "body_html")
+        fields = (*BASE, "body", "body_html", "comments")
 
 
 class HitSerializer(serializers.ModelSerializer):
@@ -247,10 +274,11 @@ class SummarySerializer(serializers.ModelSerializer):
 
 
 class WholeSerializer(SummarySerializer):
+    comments = CommentSerializer(many=True)
     answers = AnswerSerializer(many=True)
 
     class Meta(SummarySerializer.Meta):
-        fields = (*SummarySerializer.Meta.fields, "body", "body_html", "answers")
+        fields = (*SummarySerializer.Meta.fields, "body", "body_html", "comments", "answers")
 
 
 class QuestionForm(serializers.Serializer):
@@ -289,6 +317,11 @@ def with_parts(found: Any) -> Any:
     tagged = PostTag.objects.select_related("tag").order_by("position")
     found = found.select_related("author", "topic").prefetch_related(Prefetch("tagged", tagged))
     return found.defer("search", "author__password_hash")
+
+
+def with_comments(found: Any) -> Any:
+    comments = Comment.objects.select_related("author").order_by("id")
+    return found.prefetch_related(Prefetch("comments", comments.defer("author__password_hash")))
 
 
 class Health(APIView):
@@ -349,9 +382,10 @@ class Questions(APIView):
 
 class OneQuestion(APIView):
     def get(self, request: Any, post_id: Any) -> Response:
-        answers = Post.objects.select_related("author")
+        answers = with_comments(Post.objects.select_related("author"))
         answers = answers.defer("search", "author__password_hash")
-        found = with_parts(Post.objects).prefetch_related(Prefetch("answers", answers))
+        found = with_comments(with_parts(Post.objects))
+        found = found.prefetch_related(Prefetch("answers", answers))
         return Response(WholeSerializer(get_object_or_404(found, id=post_id)).data)
 
 

@@ -111,6 +111,23 @@ class Post(PostBase, table=True):
         link_model=PostTag, sa_relationship_kwargs={"order_by": "PostTag.position"}
     )
     answers: list["Post"] = Relationship()
+    comments: list["Comment"] = Relationship(sa_relationship_kwargs={"order_by": "Comment.id"})
+
+
+class CommentBase(SQLModel):
+    id: UUID = Field(primary_key=True)
+    post_id: UUID = Field(foreign_key="posts.id")
+    body: str
+    body_html: str
+    version: int
+    created_at: datetime = Field(sa_type=Moment)
+    updated_at: datetime = Field(sa_type=Moment)
+
+
+class Comment(CommentBase, table=True):
+    __tablename__ = "comments"
+    author_id: UUID = Field(foreign_key="users.id")
+    author: User = Relationship()
 
 
 class Question(SQLModel, table=True):
@@ -177,15 +194,24 @@ class Summary(PostBase):
     tags: list[TagRead]
 
 
-class AnswerRead(PostBase):
+class CommentRead(CommentBase):
+    author: UserRead
+
+
+class Hit(PostBase):
     author: UserRead
     body: str
     body_html: str
 
 
+class AnswerRead(Hit):
+    comments: list[CommentRead]
+
+
 class Whole(Summary):
     body: str
     body_html: str
+    comments: list[CommentRead]
     answers: list[AnswerRead]
 
 
@@ -194,7 +220,7 @@ class Page(SQLModel):
 
 
 class Hits(SQLModel):
-    items: list[AnswerRead]
+    items: list[Hit]
 
 
 async def get_session() -> AsyncIterator[AsyncSession]:
@@ -223,6 +249,9 @@ LOADED: Any = (
     selectinload(Post.topic),  # type: ignore[arg-type]
     selectinload(Post.tags),  # type: ignore[arg-type]
 )
+COMMENTS: Any = selectinload(Post.comments).selectinload(Comment.author)  # type: ignore[arg-type]
+ANSWERS: Any = selectinload(Post.answers)  # type: ignore[arg-type]
+ALL_LOADED: Any = (*LOADED, COMMENTS, ANSWERS.options(LOADED[0], COMMENTS))
 
 
 @app.get("/health")
@@ -247,10 +276,8 @@ async def questions(
 
 @app.get("/questions/{post_id}", response_model=Whole)
 async def question(session: Session, post_id: UUID) -> Any:
-    answers = selectinload(Post.answers).selectinload(Post.author)  # type: ignore[arg-type]
-    row = (
-        await session.exec(select(Post).where(Post.id == post_id).options(*LOADED, answers))
-    ).first()
+    found = select(Post).where(Post.id == post_id).options(*ALL_LOADED)
+    row = (await session.exec(found)).first()
     if row is None:
         raise HTTPException(404)
     return row
@@ -305,7 +332,7 @@ async def ask(
     for position, name in enumerate(form.tags):
         session.add(PostTag(post_id=post.id, tag_id=ids[name], position=position))
     await session.flush()
-    asked = select(Post).where(Post.id == post.id).options(*LOADED, selectinload(Post.answers))  # type: ignore[arg-type]
+    asked = select(Post).where(Post.id == post.id).options(*ALL_LOADED)
     made = Whole.model_validate(
         (await session.exec(asked.execution_options(populate_existing=True))).one()
     )

@@ -96,6 +96,20 @@ class Post(Base):
     topic: Mapped[Topic | None] = relationship()
     tagged: Mapped[list[PostTag]] = relationship(order_by=PostTag.position)
     answers: Mapped[list["Post"]] = relationship()
+    comments: Mapped[list["Comment"]] = relationship(order_by="Comment.id")
+
+
+class Comment(Base):
+    __tablename__ = "comments"
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    post_id: Mapped[UUID] = mapped_column(ForeignKey("posts.id"))
+    author_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    body: Mapped[str]
+    body_html: Mapped[str]
+    version: Mapped[int]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    author: Mapped[User] = relationship()
 
 
 class Question(Base):
@@ -140,31 +154,41 @@ LOADED = (
     joinedload(Post.topic),
     selectinload(Post.tagged).joinedload(PostTag.tag),
 )
+COMMENTS = selectinload(Post.comments).joinedload(Comment.author)
+ANSWERS = selectinload(Post.answers).options(joinedload(Post.author), COMMENTS)
 NAMES = (
     *("id", "title", "language", "license", "score", "comment_count", "revision", "version"),
     *("created_at", "updated_at", "last_activity_at"),
 )
+TEXT = ("body", "body_html")
+OF_COMMENT = ("id", "post_id", *TEXT, "version", "created_at", "updated_at")
 
 
 def send(content: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(content), status, mimetype="application/json")
 
 
-def shown(post: Post, *names: str) -> dict[str, Any]:
-    author = post.author
+def shown(row: Post | Comment, *names: str) -> dict[str, Any]:
+    author = row.author
     who = {"id": author.id, "username": author.username, "display_name": author.display_name}
-    return {**{name: getattr(post, name) for name in (*NAMES, *names)}, "author": who}
+    return {**{name: getattr(row, name) for name in names}, "author": who}
 
 
 def summary(post: Post, *names: str) -> dict[str, Any]:
     topic = post.topic and {"slug": post.topic.slug, "name": post.topic.name}
     tags = [tagged.tag.name for tagged in post.tagged]
-    return {**shown(post, *names), "topic": topic, "tags": tags}
+    return {**shown(post, *NAMES, *names), "topic": topic, "tags": tags}
+
+
+def comments(post: Post) -> list[dict[str, Any]]:
+    return [shown(comment, *OF_COMMENT) for comment in post.comments]
 
 
 def whole(post: Post) -> dict[str, Any]:
-    answers = [shown(answer, "body", "body_html") for answer in post.answers]
-    return {**summary(post, "body", "body_html"), "answers": answers}
+    answers = [
+        {**shown(answer, *NAMES, *TEXT), "comments": comments(answer)} for answer in post.answers
+    ]
+    return {**summary(post, *TEXT), "comments": comments(post), "answers": answers}
 
 
 def signed_in(view: Any) -> Any:
@@ -203,9 +227,9 @@ def questions() -> Any:
 
 @app.get("/questions/<uuid:post_id>")
 def question(post_id: UUID) -> Any:
-    answers = selectinload(Post.answers).joinedload(Post.author)
+    found = select(Post).where(Post.id == post_id).options(*LOADED, COMMENTS, ANSWERS)
     with Session(engine) as session:
-        row = session.scalar(select(Post).where(Post.id == post_id).options(*LOADED, answers))
+        row = session.scalar(found)
         return send(whole(row)) if row else abort(404)
 
 
@@ -221,7 +245,9 @@ def search() -> Any:
     )
     with Session(engine) as session:
         rows = session.execute(found).all()
-        return send({"items": [{**shown(post), "snippet": snippet} for post, snippet in rows]})
+        return send(
+            {"items": [{**shown(post, *NAMES), "snippet": snippet} for post, snippet in rows]}
+        )
 
 
 @app.get("/resources")
@@ -256,6 +282,7 @@ def ask(session: Session, user: User) -> Any:
         topic=topic,
         tagged=[PostTag(tag=tags[name], position=n) for n, name in enumerate(form["tags"])],
         answers=[],
+        comments=[],
     )
     session.add(post)
     session.flush()

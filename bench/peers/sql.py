@@ -12,6 +12,12 @@ _POST = (
 )
 _TITLED = f"{_POST}, p.title, {_TOPIC} AS topic, {_TAGS} AS tags"
 _VISIBLE = "p.deleted_at IS NULL AND NOT p.parent_deleted AND NOT p.draft"
+_COMMENTS = f"""(
+      SELECT coalesce(json_agg(first), '[]') FROM (
+        SELECT c.id, c.post_id, {_AUTHOR} AS author, c.body, c.body_html, c.version, c.created_at,
+          c.updated_at
+        FROM comments c JOIN users u ON u.id = c.author_id
+        WHERE c.post_id = p.id AND c.deleted_at IS NULL ORDER BY c.id LIMIT 20) AS first)"""
 _QUESTION = "q.answer_count, q.accepted_answer_id, q.closed_at, q.close_reason"
 _TAG_OF_PAGE = (
     "md5(string_agg(concat_ws('.', page.id, page.version, page.score, page.comment_count), ','))"
@@ -37,11 +43,13 @@ SELECT {_TAG_OF_PAGE} FROM (
 
 WHOLE = f"""
 SELECT row_to_json(whole)::text FROM (
-  SELECT {_TITLED}, {_QUESTION}, p.body, p.body_html, (
-    SELECT coalesce(json_agg(a ORDER BY a.accepted DESC, a.score DESC, a.id DESC), '[]') FROM (
-      SELECT {_POST}, p.body, p.body_html, p.id IS NOT DISTINCT FROM q.accepted_answer_id AS accepted
+  SELECT {_TITLED}, {_QUESTION}, p.body, p.body_html, {_COMMENTS} AS comments, (
+    SELECT coalesce(json_agg(best), '[]') FROM (
+      SELECT {_POST}, p.body, p.body_html, p.id IS NOT DISTINCT FROM q.accepted_answer_id AS accepted,
+        {_COMMENTS} AS comments
       FROM posts p JOIN users u ON u.id = p.author_id
-      WHERE p.parent_id = q.post_id AND {_VISIBLE} LIMIT 100) AS a) AS answers
+      WHERE p.parent_id = q.post_id AND {_VISIBLE}
+      ORDER BY accepted DESC, p.score DESC, p.id DESC LIMIT 100) AS best) AS answers
   FROM posts p JOIN users u ON u.id = p.author_id JOIN questions q ON q.post_id = p.id
   WHERE p.id = $1 AND {_VISIBLE}) AS whole"""
 
@@ -87,7 +95,7 @@ made AS (
       $3::text AS title, (SELECT json_build_object('slug', slug, 'name', name) FROM home) AS topic,
       (SELECT coalesce(json_agg(name ORDER BY n), '[]') FROM chosen) AS tags, 0 AS answer_count,
       NULL AS accepted_answer_id, NULL AS closed_at, NULL AS close_reason, $4::text AS body,
-      $5::text AS body_html, json_build_array() AS answers
+      $5::text AS body_html, json_build_array() AS comments, json_build_array() AS answers
     FROM asker) AS made),
 kept AS (
   INSERT INTO idempotency_records (owner, key, request_hash, status, location, body)
