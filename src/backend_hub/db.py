@@ -19,19 +19,28 @@ from asyncpg.exceptions import (
     CrashShutdownError,
     TargetServerAttributeNotMatched,
 )
-from sqlalchemy import DateTime, Interval, MetaData, event, func, literal, text
+from sqlalchemy import (
+    DateTime,
+    Interval,
+    MetaData,
+    PoolProxiedConnection,
+    event,
+    func,
+    literal,
+    text,
+)
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.ext.asyncio import AsyncSession as SQLAlchemyAsyncSession
 from sqlalchemy.orm import Session as SQLAlchemySession
-from sqlalchemy.util import await_only, greenlet_spawn
 from sqlmodel import Field, SQLModel
 from sqlmodel import Session as SQLModelSession
 from sqlmodel.ext.asyncio.session import AsyncSession as SQLModelAsyncSession
 from uuid_utils.compat import uuid7
 
 from backend_hub.errors import Conflict, HubError, Unavailable, Unprocessable
+from backend_hub.leases import Leases
 from backend_hub.settings import Settings
 from backend_hub.statements import Prepared, Row
 
@@ -96,10 +105,14 @@ class AsyncSession(SQLModelAsyncSession):
 
     async def fetch(self, statement: Prepared, values: Mapping[str, Any]) -> Sequence[Row]:
         """The rows of a prepared statement, in this session's transaction."""
-        await self.flush()
-        connection = await self.connection()
-        result = await connection.exec_driver_sql(statement.sql, statement.arguments(values))
-        return result.mappings().all()
+        arguments = statement.arguments(values)
+
+        def run(session: SQLAlchemySession) -> Sequence[Row]:
+            session.flush()
+            result = session.connection().exec_driver_sql(statement.sql, arguments)
+            return result.mappings().all()
+
+        return await self.run_sync(run)
 
 
 LOST = (
@@ -113,6 +126,14 @@ LOST = (
 """asyncpg's words for a connection that broke; `InternalClientError` while it breaks."""
 
 
+PLANNING = {
+    "jit": "off",
+    # To begin in the middle of a list, a merge walks the other table's index from its end.
+    "enable_mergejoin": "off",
+}
+"""How PostgreSQL plans for many small statements."""
+
+
 class Database:
     """The pool, and the two ways to use it: write and read."""
 
@@ -124,7 +145,7 @@ class Database:
             "statement_timeout": str(settings.database_statement_timeout),
             "lock_timeout": str(settings.database_lock_timeout),
             "idle_in_transaction_session_timeout": "60000",
-            "jit": "off",
+            **PLANNING,
         }
         self.pool_size = settings.database_pool_size
         self.engine: AsyncEngine = create_async_engine(
@@ -145,6 +166,9 @@ class Database:
         _watch_connections(self.engine)
         # A read needs no BEGIN and no COMMIT: two round trips less.
         self._reading: AsyncEngine = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        # Reads leave connections to sessions, which may hold one for longer.
+        most = max(1, settings.database_pool_size * 4 // 5)
+        self._leases = Leases(self._connect, most, settings.database_pool_timeout)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -165,32 +189,33 @@ class Database:
         lost is replaced once: a read may be repeated.
         """
         arguments = statement.arguments(values)
-        token = _REPEATABLE.set(True)
         try:
-            return await greenlet_spawn(self._fetch, statement.sql, arguments)
+            return await self._fetch(statement.sql, arguments)
         except LOST as error:
             if isinstance(error, ValueError):  # a value that the statement cannot take
                 raise
-            return await greenlet_spawn(self._fetch, statement.sql, arguments)
-        finally:
-            _REPEATABLE.reset(token)
+            return await self._fetch(statement.sql, arguments)
 
-    def _fetch(self, sql: str, arguments: tuple[Any, ...]) -> Sequence[Row]:
-        """In a greenlet, as SQLAlchemy's pool wants it."""
+    async def _fetch(self, sql: str, arguments: tuple[Any, ...]) -> Sequence[Row]:
+        lease, lost = await self._leases.take(), False
         try:
-            pooled = self.engine.pool.connect()
-        except self.engine.dialect.loaded_dbapi.Error as error:
-            raise error.__cause__ or error from None  # asyncpg's own, as below
-        try:
-            connection: Any = pooled.driver_connection
-            rows: Sequence[Row] = await_only(connection.fetch(sql, *arguments))
+            rows: Sequence[Row] = await lease.driver.fetch(sql, *arguments)
             return rows
         except LOST as error:
-            if not isinstance(error, ValueError):
-                pooled.invalidate()
+            lost = not isinstance(error, ValueError)
             raise
         finally:
-            pooled.close()
+            await self._leases.give_back(lease, lost=lost)
+
+    def _connect(self) -> PoolProxiedConnection:
+        """For reads, in a greenlet, as SQLAlchemy's pool wants it."""
+        token = _REPEATABLE.set(True)
+        try:
+            return self.engine.pool.connect()
+        except self.engine.dialect.loaded_dbapi.Error as error:
+            raise error.__cause__ or error from None  # asyncpg's own, as those of statements
+        finally:
+            _REPEATABLE.reset(token)
 
     async def ping(self) -> None:
         async with self._reading.connect() as connection:

@@ -33,7 +33,12 @@ class _Compiler(PGCompiler_asyncpg):
         self, bindparam: Any, literal_binds: bool = False, **kwargs: Any
     ) -> Any:
         """Write constants into the text: PostgreSQL plans such a statement once, and one with
-        many parameters at every execution."""
+        many parameters at every execution.
+
+        A default of Python's has no value here: a statement that is kept would keep it.
+        """
+        if not bindparam.required and bindparam.effective_value is None:
+            raise TypeError(f"{bindparam.key} has no value: name a parameter")
         return super().visit_bindparam(  # type: ignore[no-untyped-call]
             bindparam, literal_binds=literal_binds or not bindparam.required, **kwargs
         )

@@ -16,9 +16,8 @@ from backend_hub.auth.throttling import (
     SIGN_IN_ADDRESS,
     SIGN_IN_KNOWN,
     Try,
-    clear,
     reserve,
-    take_back,
+    succeed,
 )
 from backend_hub.db import AsyncSession, Database, new_id, utcnow
 from backend_hub.events.service import record
@@ -63,8 +62,7 @@ async def authenticate(
         raise InvalidGrant("The name or the password is wrong")
     if renewed:
         user.password_hash = renewed
-    await clear(session, place)
-    await take_back(session, *network)
+    await succeed(session, place, *network)
     return user
 
 

@@ -114,12 +114,19 @@ async def clear(session: AsyncSession, *tries: Try) -> None:
     await session.execute(delete(Throttle).where(col(Throttle.key).in_(keys)))
 
 
-async def take_back(session: AsyncSession, *tries: Try) -> None:
-    """Success: this one try does not count. The others do: an attacker may have an account too."""
-    for key in sorted(one.key for one in tries):
-        mine = update(Throttle).where(col(Throttle.key) == key)
-        fewer = func.greatest(col(Throttle.tries) - 1, 0)
-        await session.execute(mine.values(tries=fewer, free_at=utcnow() - SKEW))
+async def succeed(session: AsyncSession, place: Try, *elsewhere: Try) -> None:
+    """Success: the place starts afresh, and elsewhere this one try does not count.
+
+    The others there do: an attacker may have an account too. The rows are taken in the order of
+    `reserve`, or two sign-ins would wait for each other.
+    """
+    for one in sorted([place, *elsewhere], key=lambda one: one.key):
+        if one == place:
+            await clear(session, one)
+        else:
+            mine = update(Throttle).where(col(Throttle.key) == one.key)
+            fewer = func.greatest(col(Throttle.tries) - 1, 0)
+            await session.execute(mine.values(tries=fewer, free_at=utcnow() - SKEW))
 
 
 async def purge_old_throttles(session: AsyncSession) -> None:

@@ -13,7 +13,7 @@ from backend_hub.contributions.schemas import (
     ContributionUpdate,
 )
 from backend_hub.contributions.states import move
-from backend_hub.db import AsyncSession, utcnow
+from backend_hub.db import AsyncSession, new_id, utcnow
 from backend_hub.errors import Forbidden, NotFound, Unprocessable
 from backend_hub.events.service import record
 from backend_hub.http.etag import require_version
@@ -51,20 +51,19 @@ async def create_contribution(
             fields["proposal"] = _patched(base, form.changes)
         _require_change(base, fields["proposal"])
     content = ContributionContent.model_validate(fields)
-    post = await create_post(
+    contribution = Contribution(post_id=new_id(), resource_id=form.resource_id, proposal={})
+    _keep(contribution, content)
+    return await create_post(
         session,
         actor.id,
         PostKind.contribution,
         content,
+        post_id=contribution.post_id,
+        rows=[contribution],
         title=content.title,
         topic_id=await _topic_id(session, content.proposal),
         draft=True,
     )
-    contribution = Contribution(post_id=post.id, resource_id=form.resource_id, proposal={})
-    _keep(contribution, content)
-    session.add(contribution)
-    await session.flush()
-    return post
 
 
 def _patched(content: dict[str, Any], changes: ResourceChanges) -> dict[str, Any]:

@@ -7,8 +7,7 @@ from backend_hub.db import AsyncSession
 from backend_hub.events.models import Event
 
 
-def record(
-    session: AsyncSession,
+def event(
     event_type: str,
     *,
     actor_id: UUID | None,
@@ -16,18 +15,21 @@ def record(
     post_id: UUID | None = None,
     private: bool = False,
     **data: Any,
-) -> None:
-    """Write one event in the transaction of the change that it tells of.
+) -> Event:
+    """The row of an event, written in the transaction of the change that it tells of.
 
     A private event is shown to its actor and to moderators only.
     """
-    session.add(
-        Event(
-            type=event_type,
-            actor_id=actor_id,
-            subject_id=str(subject_id),
-            post_id=post_id,
-            audience="actor" if private else "everyone",
-            data=data,
-        )
+    return Event(
+        type=event_type,
+        actor_id=actor_id,
+        subject_id=str(subject_id),
+        post_id=post_id,
+        audience="actor" if private else "everyone",
+        data=data,
     )
+
+
+def record(session: AsyncSession, event_type: str, **fields: Any) -> None:
+    """Write an event, with the fields of `event`."""
+    session.add(event(event_type, **fields))

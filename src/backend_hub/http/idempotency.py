@@ -7,19 +7,21 @@ or none. A refused request (4xx) rolls back and leaves no row: its retry is judg
 import hashlib
 import hmac
 from datetime import timedelta
-from typing import Annotated
+from functools import cache
+from typing import Annotated, Any
 
 from fastapi import Header, Request
-from sqlalchemy import delete, update
+from sqlalchemy import bindparam, delete, literal_column, null, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
-from sqlmodel import col, select
+from sqlmodel import col
 from starlette.responses import Response
 
-from backend_hub.db import AsyncSession, sqlstate, utcnow
+from backend_hub.db import AsyncSession, UTCDateTime, sqlstate, utcnow
 from backend_hub.errors import Conflict, Unprocessable
 from backend_hub.http.models import IdempotencyRecord
 from backend_hub.settings import Settings
+from backend_hub.statements import Prepared, prepare
 
 KEPT = timedelta(hours=24)
 
@@ -57,26 +59,56 @@ async def reserve(session: AsyncSession, request: Request, owner: str, key: str)
     A concurrent twin waits on the row of the first, up to the lock timeout.
     """
     request_hash = await _fingerprint(request)
-    row = {"owner": owner, "key": key, "request_hash": request_hash, "created_at": utcnow()}
-    statement = (
-        insert(IdempotencyRecord)
-        .values(row)
-        .on_conflict_do_update(
-            index_elements=["owner", "key"],
-            set_={**row, "status": None, "body": None},
-            where=col(IdempotencyRecord.created_at) < utcnow() - KEPT,
-        )
-        .returning(col(IdempotencyRecord.key))
-    )
+    now = utcnow()
+    row = {"owner": owner, "key": key, "request_hash": request_hash, "created_at": now}
     try:
-        reserved = (await session.execute(statement)).first()
+        reserved = await session.fetch(_reserve(), {**row, "too_old": now - KEPT})
     except DBAPIError as error:
         if sqlstate(error) == "55P03":
             raise IdempotencyInProgress(headers={"Retry-After": "1"}) from None
         raise
-    if reserved is None:
+    if not reserved:
         raise Replay(await _stored_answer(session, owner, key, request_hash))
     request.state.idempotency = (owner, key)
+
+
+def _parameters(*names: str) -> dict[str, Any]:
+    columns = IdempotencyRecord.__table__.c  # type: ignore[attr-defined]
+    return {name: bindparam(name, type_=columns[name].type) for name in names}
+
+
+@cache
+def _reserve() -> Prepared:
+    """A row where the key was taken: it was new, or its answer is too old."""
+    row = _parameters("owner", "key", "request_hash", "created_at")
+    too_old = bindparam("too_old", type_=UTCDateTime)
+    taken = (
+        insert(IdempotencyRecord)
+        .values(row)
+        .on_conflict_do_update(
+            index_elements=["owner", "key"],
+            set_={**row, "status": null(), "body": null()},
+            where=col(IdempotencyRecord.created_at) < too_old,
+        )
+        .returning(col(IdempotencyRecord.key))
+        .cte("taken")
+    )
+    return prepare(select(taken))
+
+
+@cache
+def _remember() -> Prepared:
+    key = _parameters("owner", "key")
+    answer = _parameters("status", "location", "etag", "body")
+    kept = (
+        update(IdempotencyRecord)
+        .where(
+            col(IdempotencyRecord.owner) == key["owner"], col(IdempotencyRecord.key) == key["key"]
+        )
+        .values(answer)
+        .cte("kept")
+    )
+    return prepare(select(literal_column("1").label("done")).add_cte(kept))
 
 
 async def _fingerprint(request: Request) -> str:
@@ -96,13 +128,7 @@ async def _fingerprint(request: Request) -> str:
 async def _stored_answer(
     session: AsyncSession, owner: str, key: str, request_hash: str
 ) -> Response:
-    record = (
-        await session.exec(
-            select(IdempotencyRecord).where(
-                IdempotencyRecord.owner == owner, IdempotencyRecord.key == key
-            )
-        )
-    ).one()
+    record = await session.get_one(IdempotencyRecord, (owner, key))
     if record.request_hash != request_hash:
         raise IdempotencyKeyReused(loc=("header", "Idempotency-Key"))
     response = Response(record.body, record.status or 200, media_type="application/json")
@@ -118,16 +144,14 @@ async def remember(request: Request, response: Response) -> None:
     if (reserved := getattr(request.state, "idempotency", None)) is None:
         return
     owner, key = reserved
-    await request.state.session.execute(
-        update(IdempotencyRecord)
-        .where(col(IdempotencyRecord.owner) == owner, col(IdempotencyRecord.key) == key)
-        .values(
-            status=response.status_code,
-            location=response.headers.get("location"),
-            etag=response.headers.get("etag"),
-            body=bytes(response.body),
-        )
-    )
+    session: AsyncSession = request.state.session
+    answer = {
+        "status": response.status_code,
+        "location": response.headers.get("location"),
+        "etag": response.headers.get("etag"),
+        "body": bytes(response.body),
+    }
+    await session.fetch(_remember(), {"owner": owner, "key": key, **answer})
 
 
 async def purge_expired(session: AsyncSession) -> None:

@@ -6,7 +6,6 @@ not answer, each process counts for itself. (The memory of `limits` looks throug
 knows at every request.)
 """
 
-import asyncio
 import ipaddress
 import math
 import time
@@ -14,20 +13,13 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
-import structlog
 from limits import RateLimitItem, WindowStats, parse
-from limits.aio.storage import RedisStorage, Storage
-from limits.aio.strategies import FixedWindowRateLimiter
-from limits.errors import StorageError
-from redis.exceptions import RedisError
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend_hub.errors import HubError, RateLimited
 from backend_hub.http.problems import hub_error_response
 from backend_hub.settings import Settings
-
-log = structlog.get_logger(__name__)
 
 SIGN_IN_PATHS = frozenset(
     {
@@ -38,14 +30,8 @@ SIGN_IN_PATHS = frozenset(
     }
 )
 UNLIMITED = ("/health/", "/static/", "/static-offline-docs/")
-
-
-STORE_ANSWERS_WITHIN = 0.5
-"""Seconds to wait for Redis."""
 CLEARED_EVERY = 60.0
 """Seconds between two looks for windows that ended."""
-STORE_PAUSE = 5.0
-"""Seconds without asking Redis after it did not answer: an outage slows one request, not all."""
 
 
 class Rule(NamedTuple):
@@ -54,17 +40,6 @@ class Rule(NamedTuple):
     name: str
     limit: RateLimitItem
     client: str
-
-
-def make_storage(redis_url: str) -> Storage:
-    return RedisStorage(
-        f"async+{redis_url}",
-        implementation="redispy",
-        wrap_exceptions=True,
-        key_prefix="backend-hub",
-        socket_connect_timeout=STORE_ANSWERS_WITHIN,
-        socket_timeout=STORE_ANSWERS_WITHIN,
-    )
 
 
 @lru_cache(4_096)
@@ -118,10 +93,11 @@ class RateLimitMiddleware:
         self.identify = identify
         self.refuse = refuse
         self.local = Windows()
-        self.shared: FixedWindowRateLimiter | None = None
+        self.shared = None
         if settings.redis_url:
-            self.shared = FixedWindowRateLimiter(make_storage(settings.redis_url))
-        self.shared_again = 0.0
+            from backend_hub.http.shared_limits import SharedWindows  # noqa: PLC0415
+
+            self.shared = SharedWindows(settings.redis_url)
         self.default = parse(settings.rate_limit)
         self.sign_in = parse(settings.sign_in_rate_limit)
 
@@ -148,13 +124,8 @@ class RateLimitMiddleware:
         await self.refuse(scope, refusal)(scope, receive, tell)
 
     async def _count(self, rule: Rule) -> tuple[bool, WindowStats]:
-        if self.shared is not None and time.monotonic() >= self.shared_again:
-            try:
-                async with asyncio.timeout(STORE_ANSWERS_WITHIN):
-                    return await _hit(self.shared, rule)
-            except (StorageError, RedisError, OSError):
-                self.shared_again = time.monotonic() + STORE_PAUSE
-                log.warning("rate limits count per process: their store does not answer")
+        if self.shared is not None and (counted := await self.shared.hit(rule)) is not None:
+            return counted
         return self.local.hit(rule)
 
     def _rule_for(self, scope: Scope) -> Rule:
@@ -162,11 +133,6 @@ class RateLimitMiddleware:
         if scope["method"] == "POST" and scope["path"] in SIGN_IN_PATHS:
             return Rule("sign-in", self.sign_in, address)
         return Rule("default", self.default, self.identify(scope) or address)
-
-
-async def _hit(limiter: FixedWindowRateLimiter, rule: Rule) -> tuple[bool, WindowStats]:
-    allowed = await limiter.hit(rule.limit, rule.name, rule.client)
-    return allowed, await limiter.get_window_stats(rule.limit, rule.name, rule.client)
 
 
 def _headers(rule: Rule, remaining: int, seconds: int) -> list[tuple[bytes, bytes]]:

@@ -12,15 +12,26 @@ from typing import Any, Generic, TypeVar
 
 import orjson
 from pydantic import TypeAdapter
-from sqlalchemy import Integer, Select, bindparam, func, literal_column, select
+from sqlalchemy import (
+    Integer,
+    Select,
+    Subquery,
+    Text,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 from starlette.responses import Response
 
 from backend_hub.http.cursors import (
     DEFAULT_LIMIT,
     Order,
     PageParams,
-    cut,
     decode_cursor,
+    encode_cursor,
     one_page,
 )
 from backend_hub.statements import Prepared, Reader, Row, as_json, prepare
@@ -84,26 +95,43 @@ class Listing(Generic[T]):
     async def read(self, reader: Reader, values: Mapping[str, Any], page: PageParams) -> Ready[T]:
         """One page."""
         paging = page_values(self.order, page)
-        rows = cut(await reader.fetch(self._page(page), {**values, **paging}), self.order, page)
+        found = (await reader.fetch(self._page(page), {**values, **paging}))[0]
+        if found["more"]:
+            keys = [found[f"_key{number}"] for number in range(len(self.order.columns))]
+            page.next_cursor = encode_cursor(self.order.name, keys)
         total = None
         if page.include_total:
             total = (await reader.fetch(self.total, values))[0]["total"]
-        return Ready(listed([row["json"] for row in rows], page.next_cursor, total), self.adapter)
+        rest = dump({"next_cursor": page.next_cursor, "total": total})
+        return Ready(b'{"items":[' + found["items"].encode() + b"]," + rest[1:], self.adapter)
 
     def _page(self, page: PageParams) -> Prepared:
-        """The statement of such a page."""
-        shape = (page.cursor is not None, page.limit == DEFAULT_LIMIT)
+        """The statement of such a page: one row, with the items in one text."""
+        continued, default = shape = (page.cursor is not None, page.limit == DEFAULT_LIMIT)
         if shape not in self._pages:
-            after = after_parameters(self.order) if shape[0] else None
-            paged = one_page(self.statement, self.order, limit_parameter(shape[1]), after)
-            self._pages[shape] = prepare(as_json(paged))
+            after = after_parameters(self.order) if continued else None
+            paged = one_page(self.statement, self.order, limit_parameter(default), after)
+            self._pages[shape] = prepare(_together(as_json(paged).subquery("listed"), default))
         return self._pages[shape]
 
 
-def listed(items: Sequence[str], next_cursor: str | None, total: int | None) -> bytes:
-    """A Page of items that are JSON already."""
-    rest = dump({"next_cursor": next_cursor, "total": total})
-    return b'{"items":[' + ",".join(items).encode() + b"]," + rest[1:]
+def _together(rows: Subquery, default: bool) -> Select[Any]:
+    """The JSON of a page's items, the keys of its last one, and whether there are more.
+
+    Aggregates take the rows in the order in which the subquery gives them.
+    """
+    size: Any = literal_column(str(DEFAULT_LIMIT))
+    if not default:
+        size = bindparam("size", type_=Integer())
+    texts = func.array_agg(cast(rows.c.json, Text), type_=ARRAY(Text))
+    items = func.array_to_string(texts[1:size], literal_column("','"))
+    last = [
+        func.array_agg(column, type_=ARRAY(column.type))[size].label(column.name)
+        for column in rows.c
+        if column.name.startswith("_")
+    ]
+    shown = func.coalesce(items, literal_column("''")).label("items")
+    return select(shown, (func.count() > size).label("more"), *last)
 
 
 def limit_parameter(default: bool) -> Any:
@@ -124,4 +152,5 @@ def after_parameters(order: Order) -> Sequence[Any]:
 def page_values(order: Order, page: PageParams) -> dict[str, Any]:
     """The values of those parameters; raises Unprocessable for a cursor of another list."""
     after = decode_cursor(page.cursor, order) if page.cursor is not None else []
-    return {"limit": page.limit + 1} | {f"after_{n}": value for n, value in enumerate(after)}
+    limits = {"size": page.limit, "limit": page.limit + 1}
+    return limits | {f"after_{n}": value for n, value in enumerate(after)}

@@ -195,6 +195,7 @@ async def _write_questions(session: AsyncSession, demo: User, admin: User) -> No
         post_id=ID["answer_id"],
         parent_id=ID["question_id"],
         topic_id=asked.topic_id,
+        comment_count=1,
     )
     session.add(Answer(post_id=answer.id, question_id=ID["question_id"]))
     text = "That was it, the plan shows an Index Scan now."
@@ -207,7 +208,6 @@ async def _write_questions(session: AsyncSession, demo: User, admin: User) -> No
             body_html=await render_markdown(text),
         )
     )
-    answer.comment_count = 1
     await session.flush()
 
 

@@ -13,7 +13,6 @@ from sqlalchemy import (
     case,
     cast,
     func,
-    literal,
     literal_column,
     select,
 )
@@ -21,6 +20,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, REGCONFIG
 from sqlmodel import col
 
 from backend_hub.posts.models import Post
+from backend_hub.statements import text_parameter
 
 # Only those that PostgreSQL 15 ships.
 CONFIGURATIONS: dict[str, str] = {
@@ -64,10 +64,14 @@ def configuration_for(language: str) -> str:
     return CONFIGURATIONS.get(language.partition("-")[0].lower(), "simple")
 
 
-def search_vector(configuration: str, title: str, tags: list[str], body: str) -> ColumnElement[Any]:
-    """Title weighs A, tags B, body C. A body is under 64 kB, so a vector is far under 1 MiB."""
-    words = (title, " ".join(tags), parsable(body))
-    return vector_of(literal(configuration), *(literal(text) for text in words))
+def search_words(configuration: str, title: str, tags: list[str], body: str) -> dict[str, str]:
+    """The parameters of SEARCH_VECTOR. A body is under 64 kB, so a vector is far under 1 MiB."""
+    return {
+        "vector_config": configuration,
+        "vector_title": title,
+        "vector_tags": " ".join(tags),
+        "vector_body": parsable(body),
+    }
 
 
 def parsable(text: str) -> str:
@@ -85,7 +89,7 @@ def vector_of(
     tags: ColumnElement[str],
     body: ColumnElement[str],
 ) -> ColumnElement[Any]:
-    """`search_vector` of expressions; `tags` are separated by spaces.
+    """Title weighs A, tags B, body C; `tags` are separated by spaces.
 
     Tags are stemmed as the rest is: a query has one form for the whole post.
     """
@@ -99,6 +103,12 @@ def vector_of(
 
 def _regconfig(configuration: Any) -> ColumnElement[Any]:
     return cast(configuration, REGCONFIG)
+
+
+SEARCH_VECTOR = vector_of(
+    *(text_parameter(f"vector_{part}") for part in ("config", "title", "tags", "body"))
+)
+"""The vector of a post, of the parameters that `search_words` gives."""
 
 
 def queries_in_use(words: Any) -> CTE:

@@ -14,7 +14,7 @@ from backend_hub.http.paging import Paging
 from backend_hub.http.routing import hub_router
 from backend_hub.http.schemas import Username
 from backend_hub.http.sessions import NewestReads, ReadSession, Session, get_database
-from backend_hub.posts import activity, queries, service, streams
+from backend_hub.posts import activity, queries, service, streams, voting
 from backend_hub.posts import comments as remarks
 from backend_hub.posts.models import PostKind
 from backend_hub.posts.schemas import (
@@ -68,7 +68,7 @@ async def read_post(post_id: UUID, session: ReadSession, actor: Viewer) -> PostR
 @router.put("/{post_id}/vote", summary="Vote")
 async def vote(post_id: UUID, form: VoteUpdate, actor: Member, session: Session) -> VoteRead:
     """Up, down or none; your latest vote counts, and never on your own post."""
-    return await service.vote(session, actor, post_id, form)
+    return await voting.vote(session, actor, post_id, form)
 
 
 @router.put("/{post_id}/bookmark", summary="Bookmark")

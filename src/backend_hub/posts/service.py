@@ -1,26 +1,31 @@
-"""What can be done to every post: write, edit, delete, restore, vote, bookmark, comment."""
+"""What can be done to every post: write, edit, delete, restore, bookmark."""
 
-import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
-from weakref import WeakValueDictionary
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, literal, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import col, select
+from sqlmodel import SQLModel, col, select
 
 from backend_hub.auth.actor import Actor
 from backend_hub.db import AsyncSession, new_id, utcnow
 from backend_hub.errors import Conflict, Forbidden, NotFound
-from backend_hub.events.service import record
+from backend_hub.events.service import event, record
 from backend_hub.http.etag import require_version
 from backend_hub.http.markdown import render_markdown
+from backend_hub.inserting import insert_together
 from backend_hub.posts.content import PostContent, TextContent
 from backend_hub.posts.diffs import diff
-from backend_hub.posts.fulltext import configuration_for, search_vector
-from backend_hub.posts.models import Bookmark, Post, PostKind, PostTag, Revision, Vote
-from backend_hub.posts.schemas import DiffRead, VoteRead, VoteUpdate
+from backend_hub.posts.fulltext import (
+    SEARCH_VECTOR,
+    configuration_for,
+    search_words,
+    vector_of,
+)
+from backend_hub.posts.models import Bookmark, Post, PostKind, PostTag, Revision
+from backend_hub.posts.schemas import DiffRead
 from backend_hub.posts.visibility import reachable, visible
 from backend_hub.topics.service import (
     find_topic_id,
@@ -28,10 +33,6 @@ from backend_hub.topics.service import (
     resolve_tags,
     topic_exists,
 )
-
-
-class OwnVote(Forbidden):
-    code, title = "own_post", "You cannot vote on your own post"
 
 
 class NotDeleted(Conflict):
@@ -45,19 +46,6 @@ class Credit:
     editor_id: UUID
     reviewer_id: UUID | None = None
     contribution_id: UUID | None = None
-
-
-async def get_visible_post(
-    session: AsyncSession, actor: Actor | None, post_id: UUID, *, lock: bool = False
-) -> Post:
-    """The post, if the actor may see it; raises NotFound."""
-    statement = select(Post).where(Post.id == post_id, visible(actor))
-    if lock:
-        statement = for_change(statement)
-    post = (await session.exec(statement)).first()
-    if post is None:
-        raise NotFound("There is no such post")
-    return post
 
 
 def for_change(statement: Any) -> Any:
@@ -98,13 +86,14 @@ async def create_post(
     content: TextContent,
     *,
     post_id: UUID | None = None,
+    rows: Sequence[SQLModel] = (),
     summary: str = "",
     credit: Credit | None = None,
     **columns: Any,
 ) -> Post:
-    """Write a post and its first revision; the caller adds the row of its kind.
+    """Write a post, its first revision, and further rows, such as that of its kind, at once.
 
-    Only the examples of a development hub choose their `post_id`.
+    The session does not know the post that is returned: a change of it would not be written.
     """
     credit = credit or Credit(editor_id=author_id)
     post = Post(
@@ -119,9 +108,17 @@ async def create_post(
         version=0,
         **columns,
     )
-    session.add(post)
-    await write_revision(session, post, content, credit, summary=summary)
-    record(session, f"{kind}.created", actor_id=author_id, subject_id=post.id, post_id=post.id)
+    tags = await _set_content(session, post, content)
+    created = event(f"{kind}.created", actor_id=author_id, subject_id=post.id, post_id=post.id)
+    await insert_together(
+        session,
+        [
+            *(post, *rows, *_post_tags(post, tags)),
+            *(_revision(post, content, tags, credit, summary), created),
+        ],
+        computed={"search": SEARCH_VECTOR},
+        values=_search_words(post, tags),
+    )
     return post
 
 
@@ -133,53 +130,63 @@ async def write_revision(
     *,
     summary: str,
 ) -> None:
-    """Make `content` the post's text, as a new revision; the row must be locked or new."""
+    """Make `content` the post's text, as a new revision; the row must be locked."""
+    tags = await _set_content(session, post, content)
+    words = _search_words(post, tags).values()
+    vector: Any = vector_of(*(literal(text) for text in words))
+    post.search = vector  # an SQL expression, run on flush
+    await session.execute(delete(PostTag).where(col(PostTag.post_id) == post.id))
+    session.add_all(_post_tags(post, tags))
+    session.add(_revision(post, content, tags, credit, summary))
+    await session.flush()
+
+
+Tags = list[tuple[UUID, str]]
+
+
+async def _set_content(session: AsyncSession, post: Post, content: TextContent) -> Tags:
+    """Make the content the post's next revision; gives the id and name of each tag."""
     post.body_html = await render_markdown(content.body)
     post.body, post.language, post.license = content.body, content.language, content.license
-    tags: list[tuple[UUID, str]] = []
+    tags: Tags = []
     if isinstance(content, PostContent):
         post.title = content.title
         post.topic_id = await find_topic_id(session, content.topic)
         tags = await resolve_tags(session, content.tags)
     post.search_config = configuration_for(content.language)
-    post.search = search_vector(  # type: ignore[assignment]  # an SQL expression, run on flush
-        post.search_config, post.title, [name for _, name in tags], content.body
-    )
-    now = utcnow()
     post.revision += 1
     post.version += 1
-    post.updated_at = post.last_activity_at = now
-    await session.flush()
-    await _replace_tags(session, post, tags)
-    session.add(
-        Revision(
-            post_id=post.id,
-            number=post.revision,
-            editor_id=credit.editor_id,
-            reviewer_id=credit.reviewer_id,
-            contribution_id=credit.contribution_id,
-            summary=summary,
-            content={**content.model_dump(mode="json"), **_canonical(content, tags)},
-            created_at=now,
-        )
+    post.updated_at = post.last_activity_at = utcnow()
+    return tags
+
+
+def _search_words(post: Post, tags: Tags) -> dict[str, str]:
+    names = [name for _, name in tags]
+    return search_words(post.search_config, post.title, names, post.body)
+
+
+def _post_tags(post: Post, tags: Tags) -> list[PostTag]:
+    return [
+        PostTag(post_id=post.id, tag_id=tag_id, position=position)
+        for position, (tag_id, _) in enumerate(tags)
+    ]
+
+
+def _revision(
+    post: Post, content: TextContent, tags: Tags, credit: Credit, summary: str
+) -> Revision:
+    """The row of the post's latest revision; synonyms of tags are replaced in it."""
+    canonical = {"tags": [name for _, name in tags]} if isinstance(content, PostContent) else {}
+    return Revision(
+        post_id=post.id,
+        number=post.revision,
+        editor_id=credit.editor_id,
+        reviewer_id=credit.reviewer_id,
+        contribution_id=credit.contribution_id,
+        summary=summary,
+        content={**content.model_dump(mode="json"), **canonical},
+        created_at=post.updated_at,
     )
-    await session.flush()
-
-
-def _canonical(content: TextContent, tags: list[tuple[UUID, str]]) -> dict[str, Any]:
-    """What the hub made of the tags: synonyms replaced."""
-    return {"tags": [name for _, name in tags]} if isinstance(content, PostContent) else {}
-
-
-async def _replace_tags(session: AsyncSession, post: Post, tags: list[tuple[UUID, str]]) -> None:
-    if post.revision > 1:
-        await session.execute(delete(PostTag).where(col(PostTag.post_id) == post.id))
-    if tags:
-        rows = [
-            {"post_id": post.id, "tag_id": tag_id, "position": position}
-            for position, (tag_id, _) in enumerate(tags)
-        ]
-        await session.execute(insert(PostTag).values(rows))
 
 
 async def edit_post(
@@ -273,48 +280,6 @@ async def _mark_deleted(session: AsyncSession, actor: Actor, post: Post, *, dele
         private=True,
     )
     await session.flush()
-
-
-_turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
-
-
-async def vote(session: AsyncSession, actor: Actor, post_id: UUID, form: VoteUpdate) -> VoteRead:
-    """Set the actor's vote; raises OwnVote.
-
-    Voters of one post take turns here, before any of them holds a connection: on the row's lock
-    a popular post would hold the whole pool, and the last voters would get 503.
-    """
-    async with _turns.setdefault(post_id, asyncio.Lock()):
-        return await _vote(session, actor, post_id, form)
-
-
-async def _vote(session: AsyncSession, actor: Actor, post_id: UUID, form: VoteUpdate) -> VoteRead:
-    """The locked post makes every vote count once, whichever process it comes through."""
-    post = await get_visible_post(session, actor, post_id, lock=True)
-    if post.author_id == actor.id:
-        raise OwnVote
-    before = await session.get(Vote, (post.id, actor.id))
-    delta = form.value - (before.value if before else 0)
-    if delta == 0:
-        return VoteRead(value=form.value, score=post.score)
-    if before is None:
-        session.add(Vote(post_id=post.id, user_id=actor.id, value=form.value))
-    elif form.value == 0:
-        await session.delete(before)
-    else:
-        before.value = form.value
-    changed = update(Post).where(col(Post.id) == post.id).values(score=Post.score + delta)
-    score = (await session.execute(changed.returning(col(Post.score)))).scalar_one()
-    record(
-        session,
-        "post.voted",
-        actor_id=actor.id,
-        subject_id=post.id,
-        post_id=post.id,
-        private=True,
-        value=form.value,
-    )
-    return VoteRead(value=form.value, score=score)
 
 
 async def add_bookmark(session: AsyncSession, actor: Actor, post_id: UUID) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import update
 from sqlmodel import col, select
 
 from backend_hub.auth.actor import Actor
-from backend_hub.db import AsyncSession, utcnow
+from backend_hub.db import AsyncSession, new_id, utcnow
 from backend_hub.errors import Forbidden, NotFound, Unprocessable
 from backend_hub.events.service import record
 from backend_hub.http.etag import require_version
@@ -48,15 +48,17 @@ async def write_answer(
     session: AsyncSession, author_id: UUID, asked: Post, content: TextContent
 ) -> Post:
     """Add an answer for its author to a question whose post the caller has locked."""
+    post_id = new_id()
     post = await create_post(
         session,
         author_id,
         PostKind.answer,
         content,
+        post_id=post_id,
+        rows=[Answer(post_id=post_id, question_id=asked.id)],
         parent_id=asked.id,
         topic_id=asked.topic_id,
     )
-    session.add(Answer(post_id=post.id, question_id=asked.id))
     asked.last_activity_at = post.created_at
     await _count_answer(session, asked.id, 1)
     return post

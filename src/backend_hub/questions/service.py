@@ -7,7 +7,7 @@ from sqlalchemy import update
 from sqlmodel import col, select
 
 from backend_hub.auth.actor import Actor
-from backend_hub.db import AsyncSession, utcnow
+from backend_hub.db import AsyncSession, new_id, utcnow
 from backend_hub.errors import Conflict, Forbidden, NotFound, Unprocessable
 from backend_hub.events.service import record
 from backend_hub.http.etag import require_version
@@ -65,10 +65,16 @@ async def ask_question(
     **columns: Any,
 ) -> Post:
     """Ask a question for its author; `columns` go on the questions row."""
-    post = await create_post(session, author_id, PostKind.question, content, summary=summary)
-    session.add(Question(post_id=post.id, **columns))
-    await session.flush()
-    return post
+    post_id = new_id()
+    return await create_post(
+        session,
+        author_id,
+        PostKind.question,
+        content,
+        post_id=post_id,
+        rows=[Question(post_id=post_id, **columns)],
+        summary=summary,
+    )
 
 
 async def _lock_for_edit(session: AsyncSession, actor: Actor, post_id: UUID, if_match: str) -> Post:

@@ -27,7 +27,10 @@ def _literal(text: str) -> ColumnElement[str]:
 
 
 def _without_marks(text: ColumnElement[str]) -> ColumnElement[str]:
-    return func.translate(text, _literal(START + STOP), _literal(""))
+    # `translate` goes through the text character by character, and takes five times as long.
+    for mark in (START, STOP):
+        text = func.replace(text, _literal(mark), _literal(""))
+    return text
 
 
 def plain_text() -> ColumnElement[str]:

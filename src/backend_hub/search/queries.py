@@ -37,6 +37,7 @@ class Search:
     kind: SearchKind | None = None
     topic: str | None = None
     sort: SearchSort = "relevance"
+    facets: bool = True
 
     def required(self) -> list[Qualifier]:
         """What the parameters ask for beside `q`."""
@@ -63,8 +64,15 @@ async def search(
     values |= {"words": query.words, "actor_id": actor and actor.id, **page_values(order, page)}
     sort: Any = order.name.partition("-")[0]
     continued = page.cursor is not None
-    default_limit = page.limit == DEFAULT_LIMIT
-    shape = Shape(bool(query.words), terms, sort, actor is not None, continued, default_limit)
+    shape = Shape(
+        words=bool(query.words),
+        terms=terms,
+        sort=sort,
+        signed_in=actor is not None,
+        continued=continued,
+        default_limit=page.limit == DEFAULT_LIMIT,
+        facets=wanted.facets and not continued,
+    )
     statement = page_statement(shape)
     rows = await reader.fetch(statement, values)
     total = None
@@ -74,7 +82,7 @@ async def search(
         "items": [_hit(row, statement) for row in cut(rows, order, page)],
         "next_cursor": page.next_cursor,
         "total": total,
-        "facets": None if continued else _facets(rows),
+        "facets": _facets(rows) if shape.facets else None,
     }
     return Ready(dump(content), SEARCH_PAGE)
 

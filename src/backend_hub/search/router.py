@@ -35,8 +35,11 @@ async def search_params(
     sort: Annotated[
         SearchSort, Query(description="Without words, `relevance` is `newest`.")
     ] = "relevance",
+    facets: Annotated[
+        bool, Query(description="Count the matches by kind, topic and tag, on the first page.")
+    ] = True,
 ) -> Search:
-    return Search(q, kind, topic, sort)
+    return Search(q, kind, topic, sort, facets)
 
 
 @router.get("", summary="Search", response_model=SearchPage)

@@ -63,4 +63,6 @@ class Facets(ReadModel):
 class SearchPage(Page[SearchHit]):
     """Some of the matches."""
 
-    facets: Facets | None = Field(description="Only on the first page, null on the others.")
+    facets: Facets | None = Field(
+        description="Only on the first page, unless `facets=false`; null on the others."
+    )

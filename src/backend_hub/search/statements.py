@@ -69,6 +69,7 @@ class Shape:
     signed_in: bool
     continued: bool
     default_limit: bool
+    facets: bool
 
 
 @functools.lru_cache(maxsize=256)
@@ -120,7 +121,7 @@ def _hits(matches: CTE, shape: Shape) -> Select[Any]:
         .outerjoin(Question, col(Question.post_id) == home.id)
         .order_by(*directions)
     )
-    if shape.continued:
+    if not shape.facets:
         return statement
     first = func.row_number().over(order_by=directions) == literal_column("1")
     return statement.add_columns(case((first, _facets(matches)), else_=null()).label("facets"))
@@ -159,19 +160,11 @@ def _facets(matches: CTE) -> Any:
         .limit(MAX_COUNTED)
         .cte("counted")
     )
-    question = aliased(Post, name="question")
-    topic_id = func.coalesce(
-        counted.c.topic_id,
-        select(col(question.topic_id))
-        .where(col(question.id) == counted.c.parent_id)
-        .correlate(counted)
-        .scalar_subquery(),
-    )
-    by_topic = select(topic_id.label("topic_id"), func.count().label("count")).group_by(topic_id)
-    topics = by_topic.subquery("topics_counted")
+    topics = _by(counted.c.topic_id, counted).subquery("topics_counted")
     home_id = func.coalesce(counted.c.parent_id, counted.c.id)
     # The OFFSET keeps PostgreSQL from reading the tags of all posts, for it expects more matches.
     of_post = select(col(PostTag.tag_id)).where(col(PostTag.post_id) == home_id).offset(0).lateral()
+    tags = _by(of_post.c.tag_id, counted.join(of_post, true())).subquery("tags_counted")
     return (
         select(
             func.json_build_object(
@@ -184,19 +177,18 @@ def _facets(matches: CTE) -> Any:
                     )
                 ),
                 "tag",
-                _top(
-                    select(col(Tag.name), func.count())
-                    .select_from(counted)
-                    .join(of_post, true())
-                    .join(Tag, col(Tag.id) == of_post.c.tag_id)
-                    .group_by(col(Tag.name))
-                ),
+                _top(select(col(Tag.name), tags.c.count).join(tags, tags.c.tag_id == Tag.id)),
                 "exact",
                 select(func.count() < MAX_COUNTED).select_from(counted).scalar_subquery(),
                 type_=JSON,
             )
         )
     ).scalar_subquery()
+
+
+def _by(column: Any, rows: Any) -> Select[Any]:
+    """How many rows have each value."""
+    return select(column, func.count().label("count")).select_from(rows).group_by(column)
 
 
 def _top(counts: Select[*tuple[Any, ...]]) -> Any:

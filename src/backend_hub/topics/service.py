@@ -1,11 +1,12 @@
 """The tree of topics, tags and their synonyms: domain verbs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CTE, Select, delete, func, literal, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import CTE, Select, Text, any_, bindparam, delete, func, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
@@ -15,6 +16,7 @@ from backend_hub.errors import Conflict, NotFound, Unprocessable
 from backend_hub.events.service import record
 from backend_hub.http.etag import require_version
 from backend_hub.http.markdown import render_markdown
+from backend_hub.statements import Prepared, prepare, text_parameter
 from backend_hub.topics.models import Tag, TagSynonym, Topic, TopicMaintainer
 from backend_hub.topics.schemas import TagUpdate, TopicCreate, TopicUpdate
 from backend_hub.users.models import User
@@ -70,11 +72,16 @@ async def find_topic_id(
     """The id for a slug that a post names; raises Unprocessable when there is no such topic."""
     if slug is None:
         return None
-    topic_id = await session.scalar(select(Topic.id).where(col(Topic.slug) == slug))  # type: ignore[call-overload]
-    if topic_id is None:
+    rows = await session.fetch(_topic_by_slug(), {"slug": slug})
+    if not rows:
         raise Unprocessable(f"There is no topic {slug}", loc=loc)
-    found: UUID = topic_id
+    found: UUID = rows[0]["id"]
     return found
+
+
+@cache
+def _topic_by_slug() -> Prepared:
+    return prepare(select(col(Topic.id)).where(col(Topic.slug) == text_parameter("slug")))
 
 
 def subtree(slug: Any) -> Select[tuple[UUID]]:
@@ -270,20 +277,33 @@ async def tags_of_words(session: AsyncSession, names: Iterable[str]) -> dict[str
     wanted = set(names)
     if not wanted:
         return {}
-    known = (
-        select(col(TagSynonym.name), col(Tag.id), col(Tag.name))
-        .join(Tag, col(Tag.id) == TagSynonym.tag_id)
-        .where(col(TagSynonym.name).in_(wanted))
-    )
-    canonical = {word: (tag_id, name) for word, tag_id, name in await session.execute(known)}
+    known = await _known_tags(session, wanted)
     # Sorted, so that two posts with the same new tags cannot wait for each other.
-    words = sorted(wanted - set(canonical))
+    words = sorted(wanted - set(known))
     if words:
         rows = [{"id": new_id(), "name": word, "created_at": utcnow()} for word in words]
         await session.execute(insert(Tag).values(rows).on_conflict_do_nothing())
-        found = select(col(Tag.id), col(Tag.name)).where(col(Tag.name).in_(words))
-        canonical |= {name: (tag_id, name) for tag_id, name in await session.execute(found)}
-    return canonical
+        known |= await _known_tags(session, words)
+    return known
+
+
+async def _known_tags(session: AsyncSession, words: Collection[str]) -> dict[str, tuple[UUID, str]]:
+    rows = await session.fetch(_tags_by_word(), {"words": list(words)})
+    return {row["word"]: (row["id"], row["name"]) for row in rows}
+
+
+@cache
+def _tags_by_word() -> Prepared:
+    """Tags by their name, then those that a word is a synonym of."""
+    is_wanted = any_(bindparam("words", type_=ARRAY(Text)))
+    tags: Any = select(col(Tag.name).label("word"), col(Tag.id), col(Tag.name))
+    synonyms = select(col(TagSynonym.name), col(Tag.id), col(Tag.name)).join(
+        Tag, col(Tag.id) == TagSynonym.tag_id
+    )
+    both = tags.where(col(Tag.name) == is_wanted).union_all(
+        synonyms.where(col(TagSynonym.name) == is_wanted)
+    )
+    return prepare(select(both.subquery()))
 
 
 async def update_tag(

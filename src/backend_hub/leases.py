@@ -1,0 +1,104 @@
+"""Connections that prepared reads hand to each other.
+
+To take a connection out of SQLAlchemy's pool and to bring it back costs more than a small read.
+So a read that ends gives its connection to one that waits, and the pool sees it again when nobody
+does, or after a moment: sessions wait there too.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import PoolProxiedConnection
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.util import greenlet_spawn
+
+LONGEST = 0.05
+"""Seconds that a connection goes from read to read."""
+
+
+@dataclass(slots=True)
+class Lease:
+    """A connection of the pool, and the driver's own."""
+
+    pooled: PoolProxiedConnection
+    driver: Any
+    began: float = field(default_factory=time.monotonic)
+
+
+class Leases:
+    """At most so many connections are with reads; who comes then waits for one of those."""
+
+    def __init__(
+        self, connect: Callable[[], PoolProxiedConnection], most: int, timeout: float
+    ) -> None:
+        self.connect = connect
+        """Takes a connection out of the pool, in a greenlet."""
+        self.most = most
+        self.timeout = timeout
+        self._out = 0
+        self._waiting: deque[asyncio.Future[Lease | None]] = deque()
+
+    async def take(self) -> Lease:
+        """Raises SQLAlchemy's TimeoutError, and whatever connecting raises."""
+        if self._out < self.most:
+            self._out += 1
+            return await self._connect()
+        try:
+            async with asyncio.timeout(self.timeout) as patience:
+                return await self._wait() or await self._connect()
+        except TimeoutError:
+            if not patience.expired():  # it was connecting that took too long
+                raise
+            raise PoolTimeout(f"No connection for a read within {self.timeout} s") from None
+
+    async def _connect(self) -> Lease:
+        try:
+            pooled = await greenlet_spawn(self.connect)
+        except BaseException:
+            self._leave()
+            raise
+        return Lease(pooled, pooled.driver_connection)
+
+    async def give_back(self, lease: Lease, *, lost: bool = False) -> None:
+        whole = not lost and not lease.driver.is_closed()
+        if whole and time.monotonic() - lease.began < LONGEST and self._hand_on(lease):
+            return
+        try:
+            await greenlet_spawn(lease.pooled.close if whole else lease.pooled.invalidate)
+        finally:
+            self._leave()
+
+    async def _wait(self) -> Lease | None:
+        """A connection, or None for the right to take one out of the pool."""
+        place: asyncio.Future[Lease | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        try:
+            return await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled():  # it came at the same moment
+                await self._pass_by(place.result())
+            raise
+
+    async def _pass_by(self, handed: Lease | None) -> None:
+        if handed is not None:
+            await self.give_back(handed)
+        else:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Let the next one take a connection out of the pool."""
+        if not self._hand_on(None):
+            self._out -= 1
+
+    def _hand_on(self, lease: Lease | None) -> bool:
+        """Whether somebody waited for it."""
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_result(lease)
+                return True
+        return False
