@@ -15,14 +15,18 @@ from backend_hub.app import create_app, lifespan
 from backend_hub.auth.models import Throttle
 from backend_hub.auth.throttling import (
     CODE,
+    SIGN_IN_ADDRESS,
+    SIGN_IN_KNOWN,
     Rule,
     TooManyTries,
     Try,
+    clear,
     count_try,
     purge_old_throttles,
-    take_back,
+    reserve,
+    succeed,
 )
-from backend_hub.db import Database
+from backend_hub.db import AsyncSession, Database
 from backend_hub.settings import Settings
 from backend_hub.users.models import User
 from tests.hub import PASSWORD, Hub
@@ -231,9 +235,33 @@ async def test_65_two_databases_share_a_count_of_codes(
         with pytest.raises(TooManyTries):
             await count_try(database, one)
     async with other.transaction() as session:
-        await take_back(session, one)
+        await clear(session, one)
     await count_try(live.database, one)
     await other.dispose()
+
+
+async def waiting(session: AsyncSession, *others: asyncio.Task[Any]) -> None:
+    """Until somebody waits for a lock, or the others are done."""
+    locks = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    while not any(other.done() for other in others) and not await session.scalar(locks):  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
+async def test_two_sign_ins_of_one_account_do_not_wait_for_each_other(live: Hub) -> None:
+    """One begins as the other succeeds: they take the rows in the same order, or one must die."""
+    place, network = Try(SIGN_IN_KNOWN, "ann 203.0.113.9"), Try(SIGN_IN_ADDRESS, "203.0.113.9")
+    await count_try(live.database, place, network)
+
+    async def end() -> None:
+        async with live.database.transaction() as ends:
+            await succeed(ends, place, network)
+
+    async with live.database.transaction() as begins:
+        await reserve(begins, network)
+        ending = asyncio.create_task(end())
+        await waiting(begins, ending)
+        await reserve(begins, place)
+    await ending
 
 
 async def test_a_password_that_changes_during_a_sign_in_refuses_it(live: Hub) -> None:
@@ -243,7 +271,5 @@ async def test_a_password_that_changes_during_a_sign_in_refuses_it(live: Hub) ->
         changed = update(User).where(col(User.id) == ann.id)
         await session.execute(changed.values(password_hash="$argon2id$another"))
         signing_in = asyncio.create_task(guess(live.client, "ann", PASSWORD))
-        waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        while not signing_in.done() and not await session.scalar(waits):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        await waiting(session, signing_in)
     assert (await signing_in).status_code == 401

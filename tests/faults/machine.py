@@ -156,7 +156,9 @@ class Ledger:
         doubled = [key for key, count in held.items() if count > 1]
         print(
             f"requests {self.outcomes.total()} {dict(self.outcomes)}, "
-            f"acknowledged {len(self.acknowledged)}, lost {len(lost)}, doubled {len(doubled)}"
+            f"acknowledged {len(self.acknowledged)}, "
+            f"sent again {self.outcomes.total() - len(self.acknowledged)}, "
+            f"lost {len(lost)}, doubled {len(doubled)}"
         )
         assert (lost, doubled) == (set(), [])
         assert ids == self.acknowledged

@@ -44,9 +44,10 @@ class Cluster:
             os.chown(path, *account)
         return path
 
-    def create(self) -> "Cluster":
+    def create(self, *options: object) -> "Cluster":
         self.own(self.folder)
-        self.call("initdb", "-D", self.data, "-U", "postgres", "--auth=trust", "--no-sync")
+        auth = "--auth=trust"
+        self.call("initdb", "-D", self.data, "-U", "postgres", auth, "--no-sync", *options)
         return self
 
     def replicate(self, primary: "Cluster") -> "Cluster":
@@ -62,6 +63,11 @@ class Cluster:
         log = ["-l", "log", "-o", shlex.join(options)]
         self.call("pg_ctl", "start", "-D", self.data, "-w", *log)
         return self
+
+    def runs(self) -> bool:
+        account = embedded._account(self.folder)
+        status = embedded._programs(account) / "pg_ctl"
+        return embedded._run(status, "status", "-D", self.data, account=account).returncode == 0
 
     def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
         self.call("pg_ctl", "stop", "-D", self.data, "-w", "-m", mode)

@@ -89,3 +89,4 @@ async def test_one_voter_twenty_times_at_once_is_one_vote(program: Program) -> N
         )
         assert Counter(answer.status_code for answer in answers) == {200: 20}
         assert (await client.get(f"/api/v1/questions/{asked['id']}")).json()["score"] == 1
+        print(f"{len(answers)} votes of one person, each 200, one point")

@@ -11,6 +11,8 @@ from tests.faults.conftest import Programs
 from tests.faults.machine import Headers, direct, http, new_question, people
 from tests.program.conftest import Program
 
+LISTENERS = 30
+
 
 @asynccontextmanager
 async def streaming(program: Program, person: Headers) -> AsyncIterator[AsyncIterator[str]]:
@@ -78,8 +80,9 @@ async def waiting_for_a_lock(connection: object) -> None:
 
 def test_a_listener_that_vanishes_leaves_nothing_behind(programs: Programs) -> None:
     program = programs().start("--no-seed")
-    for _ in range(30):
+    for _ in range(LISTENERS):
         with httpx.stream("GET", f"{program.url}/api/v1/events/stream") as answer:
             assert next(answer.iter_lines()).startswith("retry")
     assert httpx.get(f"{program.url}/health/ready").status_code == 200
     assert "ERROR" not in program.log.upper().replace("NO ERROR", "")
+    print(f"{LISTENERS} listeners vanished")

@@ -1,6 +1,6 @@
 """Questions and answers for the search to find.
 
-They are written through posts/service and their own rows, not over HTTP: what is tested here is
+They are written through the services, not over HTTP: what is tested here is
 how posts are found, not how they come about.
 """
 
@@ -12,9 +12,10 @@ from sqlmodel import col
 
 from backend_hub.db import utcnow
 from backend_hub.posts.content import PostContent, TextContent
-from backend_hub.posts.models import Post, PostKind
-from backend_hub.posts.service import create_post
-from backend_hub.questions.models import Answer, Question
+from backend_hub.posts.models import Post
+from backend_hub.questions.answering import write_answer
+from backend_hub.questions.models import Question
+from backend_hub.questions.service import ask_question
 from tests.hub import Hub, Person
 
 
@@ -31,12 +32,13 @@ async def ask(
     """A question's id."""
     async with hub.database.transaction() as session:
         form = PostContent(title=title, body=body, **content)
-        post = await create_post(session, UUID(asker.id), PostKind.question, form)
         reason: dict[str, Any] = (
             {"closed_at": utcnow(), "close_reason": "off_topic"} if closed else {}
         )
-        session.add(Question(post_id=post.id, answer_count=answer_count, **reason))
-        return str(post.id)
+        asked = await ask_question(
+            session, UUID(asker.id), form, answer_count=answer_count, **reason
+        )
+        return str(asked.id)
 
 
 async def answer(
@@ -50,19 +52,13 @@ async def answer(
 ) -> str:
     """An answer's id."""
     async with hub.database.transaction() as session:
-        question = UUID(question_id)
+        asked = await session.get_one(Post, UUID(question_id))
         form = TextContent(body=body, **content)
-        post = await create_post(
-            session, UUID(author.id), PostKind.answer, form, parent_id=question
-        )
-        session.add(Answer(post_id=post.id, question_id=question))
-        changes: dict[str, Any] = {"answer_count": Question.answer_count + 1}
+        written = await write_answer(session, UUID(author.id), asked, form)
         if accepted:
-            changes["accepted_answer_id"] = post.id
-        await session.execute(
-            update(Question).where(col(Question.post_id) == question).values(**changes)
-        )
-        return str(post.id)
+            mine = update(Question).where(col(Question.post_id) == asked.id)
+            await session.execute(mine.values(accepted_answer_id=written.id))
+        return str(written.id)
 
 
 async def change(hub: Hub, post_id: str, **columns: Any) -> None:

@@ -169,6 +169,8 @@ async def test_facets_count_the_matches(hub: Hub) -> None:
     assert second["facets"] is None
     assert page["total"] is None
     assert (await search(hub, "needle", limit=1, include_total=True))["total"] == 4
+    unasked = await search(hub, "needle", limit=1, facets="false")
+    assert unasked == {**page, "facets": None}
 
 
 async def test_results_come_by_relevance_by_date_or_by_score(hub: Hub) -> None:
