@@ -130,6 +130,10 @@ class TestDatabase(Database):
         async with self._session() as session:
             return await session.fetch(statement, values)
 
+    async def write(self, statement: Prepared, values: Mapping[str, Any]) -> Sequence[Row]:
+        async with self.transaction() as session:
+            return await session.write(statement, values)
+
     def _session(self) -> AsyncSession:
         return AsyncSession(
             self.connection, expire_on_commit=False, join_transaction_mode="create_savepoint"

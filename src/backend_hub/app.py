@@ -204,10 +204,11 @@ def _layers(settings: Settings, origins: Origins) -> list[Middleware]:
         Middleware(HeadMiddleware),
         Middleware(CompressionMiddleware),
         Middleware(ETagMiddleware, cookies=settings.api_cookies),
-        Middleware(DirectMiddleware),
+        Middleware(DirectMiddleware, methods=("GET",)),
         # Not FastAPI's `max_body_size`: that answers outside of all these layers.
         Middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes),
         Middleware(BodyDeadlineMiddleware, seconds=settings.request_body_timeout),
+        Middleware(DirectMiddleware, methods=("POST", "PUT")),
     ]
 
 

@@ -6,10 +6,10 @@ One request is one transaction, and only this module and `cli.py` commit
 
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import orjson
@@ -42,7 +42,7 @@ from uuid_utils.compat import uuid7
 from backend_hub.errors import Conflict, HubError, Unavailable, Unprocessable
 from backend_hub.leases import Leases
 from backend_hub.settings import Settings
-from backend_hub.statements import Prepared, Row
+from backend_hub.statements import Prepared, Reader, Row
 
 SQLModel.metadata.naming_convention = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -114,6 +114,12 @@ class AsyncSession(SQLModelAsyncSession):
 
         return await self.run_sync(run)
 
+    write = fetch
+
+    async def session(self) -> "AsyncSession":
+        """Itself: what is a `Writing` elsewhere has begun here."""
+        return self
+
 
 LOST = (
     PostgresConnectionError,
@@ -135,7 +141,7 @@ PLANNING = {
 
 
 class Database:
-    """The pool, and the two ways to use it: write and read."""
+    """The pool, and the ways to use it: a transaction, a statement that is one, and reads."""
 
     def __init__(self, settings: Settings, url: str) -> None:
         server_settings = {
@@ -182,6 +188,13 @@ class Database:
         async with AsyncSession(self._reading, expire_on_commit=False) as session:
             yield session
 
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator["Writing"]:
+        """One transaction, of one statement or of many; a session's commits when the block returns
+        and rolls back when it raises."""
+        async with AsyncExitStack() as stack:
+            yield Writing(self, stack)
+
     async def fetch(self, statement: Prepared, values: Mapping[str, Any]) -> Sequence[Row]:
         """The rows of a prepared statement, read on a connection of the pool's own driver.
 
@@ -189,12 +202,19 @@ class Database:
         lost is replaced once: a read may be repeated.
         """
         arguments = statement.arguments(values)
+        token = _REPEATABLE.set(True)
         try:
             return await self._fetch(statement.sql, arguments)
         except LOST as error:
             if isinstance(error, ValueError):  # a value that the statement cannot take
                 raise
             return await self._fetch(statement.sql, arguments)
+        finally:
+            _REPEATABLE.reset(token)
+
+    async def write(self, statement: Prepared, values: Mapping[str, Any]) -> Sequence[Row]:
+        """What a prepared statement returns that is a transaction of its own, and is run once."""
+        return await self._fetch(statement.sql, statement.arguments(values))
 
     async def _fetch(self, sql: str, arguments: tuple[Any, ...]) -> Sequence[Row]:
         lease, lost = await self._leases.take(), False
@@ -208,14 +228,11 @@ class Database:
             await self._leases.give_back(lease, lost=lost)
 
     def _connect(self) -> PoolProxiedConnection:
-        """For reads, in a greenlet, as SQLAlchemy's pool wants it."""
-        token = _REPEATABLE.set(True)
+        """For prepared statements, in a greenlet, as SQLAlchemy's pool wants it."""
         try:
             return self.engine.pool.connect()
         except self.engine.dialect.loaded_dbapi.Error as error:
             raise error.__cause__ or error from None  # asyncpg's own, as those of statements
-        finally:
-            _REPEATABLE.reset(token)
 
     async def ping(self) -> None:
         async with self._reading.connect() as connection:
@@ -223,6 +240,47 @@ class Database:
 
     async def dispose(self) -> None:
         await self.engine.dispose()
+
+
+class Writer(Reader, Protocol):
+    """What writes: a session, or what has yet to become a transaction."""
+
+    async def write(self, statement: Prepared, values: Mapping[str, Any]) -> Sequence[Row]: ...
+    async def session(self) -> AsyncSession: ...
+
+
+class Writing:
+    """A request's one transaction, which begins when it is known what kind it has to be.
+
+    What is read before is read by itself. A write that is one statement needs no BEGIN and no
+    COMMIT: two round trips less. Whatever takes several asks for the session first.
+    """
+
+    def __init__(self, database: Database, stack: AsyncExitStack) -> None:
+        self._database, self._stack = database, stack
+        self._session: AsyncSession | None = None
+        self._written = False
+
+    async def session(self) -> AsyncSession:
+        """The transaction's session, which has begun."""
+        if self._written:
+            raise RuntimeError("What was written before is committed: ask for the session first")
+        if self._session is None:
+            self._session = await self._stack.enter_async_context(self._database.transaction())
+        return self._session
+
+    async def fetch(self, statement: Prepared, values: Mapping[str, Any]) -> Sequence[Row]:
+        return await (self._session or self._database).fetch(statement, values)
+
+    async def write(self, statement: Prepared, values: Mapping[str, Any]) -> Sequence[Row]:
+        """Write as part of the session's transaction, or as the whole of it."""
+        if self._session is not None:
+            return await self._session.write(statement, values)
+        if self._written:
+            raise RuntimeError("Two writes are two statements: ask for the session first")
+        found = await self._database.write(statement, values)
+        self._written = True
+        return found
 
 
 RESTED = 0.001
@@ -271,9 +329,9 @@ def sqlstate(error: BaseException) -> str | None:
     return getattr(getattr(error, "orig", error), "sqlstate", None)
 
 
-def constraint_name(error: DBAPIError) -> str | None:
+def constraint_name(error: Exception) -> str | None:
     """The constraint that refused a row; asyncpg keeps it on its own exception."""
-    cause = error.orig.__cause__ if error.orig else None
+    cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else error
     return getattr(cause, "constraint_name", None)
 
 

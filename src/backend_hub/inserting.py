@@ -1,57 +1,113 @@
-"""Rows of several tables, inserted by one statement.
+"""Rows of several tables, inserted by one statement that can read them too.
 
 SQLAlchemy's unit of work sends a statement for each table, and takes longer to prepare one than
 PostgreSQL to run it. What is written often goes at once: foreign keys are checked when the
 statement ends, so that the rows may refer to each other.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 import orjson
-from sqlalchemy import JSON, ColumnElement, Table, bindparam, insert, literal_column, select
+from sqlalchemy import (
+    CTE,
+    JSON,
+    ColumnElement,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    func,
+    insert,
+    literal_column,
+    select,
+)
 from sqlmodel import SQLModel
 
-from backend_hub.db import AsyncSession
+from backend_hub.db import Writer
 from backend_hub.statements import Prepared, prepare
+from backend_hub.statements import Row as FoundRow
 
-Shape = tuple[tuple[Table, tuple[str, ...]], ...]
-"""The tables of the rows, and which columns of each have a value."""
-Computed = tuple[tuple[str, ColumnElement[Any]], ...]
+Row = tuple[type[SQLModel], Mapping[str, Any]]
+"""Of a model's table, with the columns that are not left to their defaults in PostgreSQL."""
+Shape = tuple[tuple[type[SQLModel], tuple[str, ...], int], ...]
+"""The models, which columns of each have a value, and the number of their rows."""
+Computed = tuple[tuple[Any, ColumnElement[Any]], ...]
+
+
+def row_of(model: SQLModel) -> Row:
+    """A model as a row; what is None is left to the table's default."""
+    values = {column.name: model.__dict__.get(column.name) for column in _table(type(model)).c}
+    return type(model), {name: value for name, value in values.items() if value is not None}
+
+
+def _table(model: type[SQLModel]) -> Table:
+    table: Table = model.__table__  # type: ignore[attr-defined]
+    return table
 
 
 async def insert_together(
-    session: AsyncSession,
-    rows: Iterable[SQLModel],
-    computed: Mapping[str, ColumnElement[Any]] | None = None,
+    writer: Writer,
+    rows: Iterable[Row],
+    computed: Mapping[Any, ColumnElement[Any]] | None = None,
     values: Mapping[str, Any] | None = None,
-) -> None:
-    """Insert rows that are not the session's, which does not learn of them.
+    *,
+    reading: Select[Any] | None = None,
+    kept_in: Any = None,
+) -> Sequence[FoundRow]:
+    """Insert rows; those of one table have the same columns. No session learns of them.
 
-    What is None is left to the table's default. `computed` are columns that PostgreSQL works out,
-    each by an expression that is kept; its parameters are `values`.
+    `computed` are attributes that PostgreSQL works out, each by an expression that is kept; its
+    parameters are among `values`. `reading` is a statement that is kept and finds the new rows:
+    what it reads of their tables is them and nothing else. `kept_in` is the attribute of a row
+    that takes the `json` that was read.
     """
-    shape: list[tuple[Table, tuple[str, ...]]] = []
     given: dict[str, Any] = dict(values or {})
-    for number, row in enumerate(rows):
-        table: Table = row.__table__  # type: ignore[attr-defined]
-        fields = {name: row.__dict__.get(name) for name in (column.name for column in table.c)}
-        fields = {name: value for name, value in fields.items() if value is not None}
+    names: dict[type[SQLModel], tuple[str, ...]] = {}
+    counts: Counter[type[SQLModel]] = Counter()
+    for model, fields in rows:
+        columns = _table(model).c
+        names.setdefault(model, tuple(fields))
         for name, value in fields.items():
-            is_json = isinstance(table.c[name].type, JSON)
-            given[f"{name}_{number}"] = orjson.dumps(value).decode() if is_json else value
-        shape.append((table, tuple(fields)))
-    await session.fetch(_statement(tuple(shape), tuple((computed or {}).items())), given)
+            is_json = isinstance(columns[name].type, JSON)
+            parameter = _parameter(model, name, counts[model])
+            given[parameter] = orjson.dumps(value).decode() if is_json else value
+        counts[model] += 1
+    shape = tuple((model, names[model], count) for model, count in counts.items())
+    statement = _statement(shape, tuple((computed or {}).items()), reading, kept_in)
+    return await writer.write(statement, given)
+
+
+def _parameter(model: type[SQLModel], name: str, number: int) -> str:
+    return f"{model.__tablename__}_{number}_{name}"
 
 
 @lru_cache(256)
-def _statement(shape: Shape, computed: Computed) -> Prepared:
-    ctes = []
-    for number, (table, names) in enumerate(shape):
-        values: dict[str, Any] = {
-            name: bindparam(f"{name}_{number}", type_=table.c[name].type) for name in names
+def _statement(
+    shape: Shape, computed: Computed, reading: Select[Any] | None, kept_in: Any
+) -> Prepared:
+    # A common table expression hides the table of its name from what is read.
+    read = reading.cte("answer") if reading is not None else None
+    if kept_in is not None and read is not None:
+        text = cast(select(read.c.json).scalar_subquery(), Text)
+        computed = (*computed, (kept_in, func.convert_to(text, literal_column("'UTF8'"))))
+    inserts = [_insert(*of_model, computed) for of_model in shape]
+    shown: Select[Any] = select(read) if read is not None else select(literal_column("1"))
+    return prepare(shown.add_cte(*inserts))
+
+
+def _insert(model: type[SQLModel], names: tuple[str, ...], count: int, computed: Computed) -> CTE:
+    table = _table(model)
+    worked_out = {what.key: expression for what, expression in computed if what.class_ is model}
+    rows = [
+        {
+            name: bindparam(_parameter(model, name, number), type_=table.c[name].type)
+            for name in names
         }
-        values |= {name: expression for name, expression in computed if name in table.c}
-        ctes.append(insert(table).values(values).cte(f"row_{number}"))
-    return prepare(select(literal_column("1").label("done")).add_cte(*ctes))
+        | worked_out
+        for number in range(count)
+    ]
+    return insert(table).values(rows).returning(*table.c).cte(table.name)

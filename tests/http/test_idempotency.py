@@ -17,8 +17,14 @@ from backend_hub.db import utcnow
 from backend_hub.http import idempotency
 from backend_hub.http.models import IdempotencyRecord
 from backend_hub.posts.models import Post
+from backend_hub.topics.models import Tag
 from backend_hub.users.models import Role, User
-from tests.hub import PASSWORD, Hub, Person, link
+from tests.hub import PASSWORD, Hub, Person, link, question
+
+KINDS = pytest.mark.parametrize(
+    ("path", "form"), [("/resources", link), ("/questions", question)], ids=["several", "one"]
+)
+"""Requests that write by several statements, and by one."""
 
 
 async def keyed(person: Person, path: str, form: Any, key: str = "key-1") -> httpx.Response:
@@ -35,6 +41,7 @@ async def test_a_retry_gets_the_first_answer(hub: Hub) -> None:
     post = await admin.create("/resources", link("The first"))
     creations = {
         "/resources": link("The second"),
+        "/questions": question("The third"),
         f"/posts/{post['id']}/comments": {"body": "Good."},
         "/topics": {"slug": "databases", "name": "Databases", "parent": None},
     }
@@ -47,18 +54,19 @@ async def test_a_retry_gets_the_first_answer(hub: Hub) -> None:
             assert first.headers[name] == again.headers[name]
         assert "Idempotency-Replayed" not in first.headers
         assert again.headers["Idempotency-Replayed"] == "true"
-    assert await count(hub, Post) == 2
+    assert await count(hub, Post) == 3
 
 
-async def test_a_key_belongs_to_one_request_of_one_account(hub: Hub) -> None:
+@KINDS
+async def test_a_key_belongs_to_one_request_of_one_account(hub: Hub, path: str, form: Any) -> None:
     ann, bob = await hub.person("ann"), await hub.person("bob")
-    created = await keyed(ann, "/resources", link())
-    other_body = await keyed(ann, "/resources", link("Another"))
+    created = await keyed(ann, path, form("The first"))
+    other_body = await keyed(ann, path, form("Another"))
     other_path = await keyed(ann, f"/posts/{created.json()['id']}/comments", {"body": "Good."})
     for refused in (other_body, other_path):
         assert refused.status_code == 422
         assert refused.json()["code"] == "idempotency_key_reused"
-    of_bob = await keyed(bob, "/resources", link("Of Bob"))
+    of_bob = await keyed(bob, path, form("Of Bob"))
     assert of_bob.status_code == 201
     assert of_bob.json()["author"]["username"] == "bob"
 
@@ -72,22 +80,48 @@ async def test_a_refused_request_leaves_no_key(hub: Hub) -> None:
     assert (await keyed(ann, "/resources", link("Free"))).status_code == 201
 
 
+async def test_a_refused_question_leaves_no_key_and_no_tag(hub: Hub) -> None:
+    ann = await hub.person("ann")
+    nowhere = question("Nowhere", topic="no-such-topic", tags=["never-seen"])
+    assert (await keyed(ann, "/questions", nowhere)).status_code == 422
+    assert (await keyed(ann, "/questions", question("First"))).status_code == 201
+    new_tag = question("Second", tags=["never-seen"])
+    assert (await keyed(ann, "/questions", new_tag)).status_code == 422
+    assert (await count(hub, IdempotencyRecord), await count(hub, Tag)) == (1, 0)
+    assert (await keyed(ann, "/questions", new_tag, "key-2")).status_code == 201
+    assert await count(hub, Tag) == 1
+
+
+async def test_a_retry_gets_its_answer_though_the_hub_has_changed(hub: Hub) -> None:
+    admin = await hub.person("root-of-all", Role.admin)
+    await hub.topic("databases")
+    form = question("Where?", topic="databases")
+    first = await keyed(admin, "/questions", form)
+    await admin.patch(f"/questions/{first.json()['id']}", {"topic": None}, '"1"')
+    assert (await admin.delete("/topics/databases")).status_code == 204
+    again = await keyed(admin, "/questions", form)
+    assert (again.status_code, again.content) == (201, first.content)
+    assert (await keyed(admin, "/questions", form, "key-2")).status_code == 422
+
+
 @pytest.mark.parametrize("key", ["", " ", "with space", "x" * 201, "\x7f"])
-async def test_a_key_that_is_none_is_refused(hub: Hub, key: str) -> None:
+@KINDS
+async def test_a_key_that_is_none_is_refused(hub: Hub, key: str, path: str, form: Any) -> None:
     ann = await hub.person("ann")
-    assert (await keyed(ann, "/resources", link(), key)).status_code == 422
-    assert (await keyed(ann, "/resources", link(), "x" * 200)).status_code == 201
+    assert (await keyed(ann, path, form("Any"), key)).status_code == 422
+    assert (await keyed(ann, path, form("Any"), "x" * 200)).status_code == 201
 
 
-async def test_a_key_can_be_used_again_after_a_day(hub: Hub) -> None:
+@KINDS
+async def test_a_key_can_be_used_again_after_a_day(hub: Hub, path: str, form: Any) -> None:
     ann = await hub.person("ann")
-    assert (await keyed(ann, "/resources", link("One"))).status_code == 201
+    assert (await keyed(ann, path, form("One"))).status_code == 201
     for hours, status in ((23, 422), (25, 201)):
         async with hub.database.transaction() as session:
             age = {"created_at": utcnow() - timedelta(hours=hours)}
             await session.execute(update(IdempotencyRecord).values(**age))
-        assert (await keyed(ann, "/resources", link("Two"))).status_code == status
-    again = await keyed(ann, "/resources", link("Two"))
+        assert (await keyed(ann, path, form("Two"))).status_code == status
+    again = await keyed(ann, path, form("Two"))
     assert (again.status_code, again.json()["title"]) == (201, "Two")
     assert again.headers["Idempotency-Replayed"] == "true"
 
@@ -104,9 +138,20 @@ async def test_only_expired_keys_are_purged(hub: Hub) -> None:
     assert await count(hub, IdempotencyRecord) == 1
 
 
-async def test_of_twenty_twins_one_creates_and_the_others_get_its_answer(live: Hub) -> None:
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [
+        ("/resources", link()),
+        ("/questions", question()),
+        ("/questions", question(tags=["never-seen", "nor-this"])),
+    ],
+    ids=["several", "one", "new tags"],
+)
+async def test_of_twenty_twins_one_creates_and_the_others_get_its_answer(
+    live: Hub, path: str, form: Any
+) -> None:
     ann = await live.person("ann")
-    twins = [keyed(ann, "/resources", link()) for _ in range(20)]
+    twins = [keyed(ann, path, form) for _ in range(20)]
     answers = await asyncio.gather(*twins)
     statuses = Counter(answer.status_code for answer in answers)
     assert set(statuses) <= {201, 409}

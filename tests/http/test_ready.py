@@ -71,7 +71,7 @@ async def ask_everything(hub: Hub, checked: Checked, ann: Person, bob: Person, r
     replies = [await p.create(f"{path}/answers", {"body": "So"}) for p in (bob, rita)]
     for post in (asked, replies[0]["id"]):
         await bob.create(f"/posts/{post}/comments", {"body": "Why *so*?"})
-        await rita.put(f"/posts/{post}/vote", {"value": 1})
+        checked.check("vote", await rita.put(f"/posts/{post}/vote", {"value": 1}))
     title = {"title": "Why is it not?"}
     checked.check("edit_question", await ann.patch(path, title))
     accept = {"json": {"answer_id": replies[0]["id"]}, "headers": {"If-Match": "*"}}

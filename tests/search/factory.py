@@ -10,12 +10,12 @@ from uuid import UUID
 from sqlalchemy import update
 from sqlmodel import col
 
-from backend_hub.db import utcnow
+from backend_hub.db import new_id, utcnow
 from backend_hub.posts.content import PostContent, TextContent
-from backend_hub.posts.models import Post
+from backend_hub.posts.models import Post, PostKind
+from backend_hub.posts.service import create_post
 from backend_hub.questions.answering import write_answer
 from backend_hub.questions.models import Question
-from backend_hub.questions.service import ask_question
 from tests.hub import Hub, Person
 
 
@@ -35,10 +35,17 @@ async def ask(
         reason: dict[str, Any] = (
             {"closed_at": utcnow(), "close_reason": "off_topic"} if closed else {}
         )
-        asked = await ask_question(
-            session, UUID(asker.id), form, answer_count=answer_count, **reason
+        post_id = new_id()
+        question = {"post_id": post_id, "answer_count": answer_count, **reason}
+        await create_post(
+            session,
+            UUID(asker.id),
+            PostKind.question,
+            form,
+            post_id=post_id,
+            rows=[(Question, question)],
         )
-        return str(asked.id)
+        return str(post_id)
 
 
 async def answer(

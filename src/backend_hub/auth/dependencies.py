@@ -21,7 +21,7 @@ from backend_hub.auth.tokens import Claims, InvalidToken, TokenService, UnknownK
 from backend_hub.errors import Forbidden, Unauthorized
 from backend_hub.http.callers import SESSION
 from backend_hub.http.cors import origin_of
-from backend_hub.http.idempotency import IdempotencyKeyHeader, reserve
+from backend_hub.http.idempotency import IdempotencyKeyHeader, Key, expect, reserve
 from backend_hub.http.sessions import Session, get_database
 from backend_hub.settings import Settings
 from backend_hub.users.models import Role
@@ -247,19 +247,31 @@ FreshOwner = Annotated[Actor, Depends(fresh_actor, scope="function")]
 """For whatever a stolen token must not do: an older sign-in is not enough."""
 
 
+async def _owner(request: Request, actor: Annotated[Actor | None, Depends(optional_actor)]) -> str:
+    """To whom a key belongs."""
+    return str(actor.id) if actor else request.client.host if request.client else "unknown"
+
+
+Owner = Annotated[str, Depends(_owner)]
+
+
 async def _once(
-    request: Request,
-    session: Session,
-    actor: Annotated[Actor | None, Depends(optional_actor)],
-    key: IdempotencyKeyHeader = None,
+    request: Request, session: Session, owner: Owner, key: IdempotencyKeyHeader = None
 ) -> None:
     if key is not None:
-        address = request.client.host if request.client else "unknown"
-        await reserve(session, request, str(actor.id) if actor else address, key)
+        await reserve(session, request, owner, key)
+
+
+async def _once_in_one(
+    request: Request, owner: Owner, key: IdempotencyKeyHeader = None
+) -> Key | None:
+    return await expect(request, owner, key) if key is not None else None
 
 
 Once = Annotated[None, Depends(_once, scope="function")]
 """A creating POST: with an `Idempotency-Key` its retry gets the first answer."""
+OnceInOne = Annotated[Key | None, Depends(_once_in_one)]
+"""The same for one that writes by one statement, the key's row among the rest."""
 
 
 def account_of(scope: Scope) -> str | None:

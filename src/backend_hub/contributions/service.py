@@ -17,6 +17,7 @@ from backend_hub.db import AsyncSession, new_id, utcnow
 from backend_hub.errors import Forbidden, NotFound, Unprocessable
 from backend_hub.events.service import record
 from backend_hub.http.etag import require_version
+from backend_hub.inserting import row_of
 from backend_hub.posts.models import Post, PostKind, Revision
 from backend_hub.posts.service import create_post, edit_post, lock_post
 from backend_hub.posts.visibility import visible
@@ -59,7 +60,7 @@ async def create_contribution(
         PostKind.contribution,
         content,
         post_id=contribution.post_id,
-        rows=[contribution],
+        rows=[row_of(contribution)],
         title=content.title,
         topic_id=await _topic_id(session, content.proposal),
         draft=True,

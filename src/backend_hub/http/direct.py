@@ -1,22 +1,25 @@
-"""Reads without FastAPI's machinery: what an endpoint depends on is worked out once, at start.
+"""Endpoints without FastAPI's machinery: what one depends on is worked out once, at start.
 
 FastAPI walks the tree of an endpoint's dependencies anew for each request, through two stacks of
-contexts and its routers, and that costs more than the read. An endpoint needs to do nothing for
-the short way: it is a GET that returns a Response, and all that it depends on is async functions
-of the request and of query and path parameters. Its declaration stays FastAPI's, and so do the
+contexts and its routers, and that costs more than a read. An endpoint needs to do nothing for
+the short way: it returns a Response, and all that it depends on is async functions of the request,
+of its parameters, and of a JSON object as its body. Its declaration stays FastAPI's, and so do the
 OpenAPI document and every refusal: a request that is not plainly right goes the ordinary way.
 """
 
+import json
 import re
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
 
+from fastapi import params
 from fastapi._compat import ModelField, field_annotation_is_sequence, lenient_issubclass
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import RouteContext, iter_route_contexts
@@ -24,13 +27,14 @@ from fastapi.security import SecurityScopes
 from pydantic import BaseModel
 from starlette._utils import get_route_path
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend_hub.http.paging import add_link_header
 from backend_hub.http.problems import ANSWERED, error_response
-from backend_hub.http.routing import HubRoute, storable
+from backend_hub.http.routing import HubRoute, attempt, storable
 
 IMMUTABLE = (str, int, float, bool, Enum, type(None))
 
@@ -61,7 +65,9 @@ class DirectRoute:
         self.context = context
         self.calls: list[Call] = []
         self.query: defaultdict[str, list[Target]] = defaultdict(list)
+        self.headers: list[Target] = []
         self.path: list[Target] = []
+        self.body: Target | None = None
         self.required: set[str] = set()
         self._numbers: dict[Any, int] = {}
         self._add(context.dependant)
@@ -87,6 +93,13 @@ class DirectRoute:
                 self.required.add(one.alias)
             else:
                 call.arguments[one.name] = one.default
+        for one in dependant.header_params:
+            self.headers.append((number, one.name, one))
+            call.arguments[one.name] = one.default
+        for one in dependant.body_params:
+            if self.body is not None:
+                raise NotDirect
+            self.body = (number, one.name, one)
         self.path += [(number, one.name, one) for one in dependant.path_params]
         self.calls.append(call)
         self._numbers[key] = number
@@ -100,20 +113,22 @@ class DirectRoute:
         convertors = self.context.param_convertors
         return {name: convertors[name].convert(text) for name, text in found.groupdict().items()}
 
-    def read(self, path: dict[str, Any], query_string: bytes) -> list[dict[str, Any]] | None:
-        """The arguments of each call, or None when FastAPI has to say what is wrong."""
+    def read(self, path: dict[str, Any], scope: Scope) -> list[dict[str, Any]] | None:
+        """The arguments but for the body, or None when FastAPI has to say what is wrong."""
         arguments = [call.arguments.copy() for call in self.calls]
-        query = parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)
+        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         given = dict(query)
         if len(given) < len(query) or not self.required <= given.keys() <= self.query.keys():
             return None
         found = [(target, given[name]) for name in given for target in self.query[name]]
-        for target, value in [*found, *((target, path[target[2].alias]) for target in self.path)]:
-            number, name, one = target
+        found += [(target, path[target[2].alias]) for target in self.path]
+        if self.headers:
+            sent = Headers(scope=scope)
+            found += [(one, sent[one[2].alias]) for one in self.headers if one[2].alias in sent]
+        for target, value in found:
             if isinstance(value, str) and not storable(value):
                 return None
-            arguments[number][name], errors = one.validate(value)
-            if errors:
+            if not put(arguments, target, value):
                 return None
         return arguments
 
@@ -126,8 +141,14 @@ class DirectRoute:
                 given[call.request] = request
             results.append(await call.function(**given))
         response: Response = results[-1]
-        add_link_header(request, response)
         return response
+
+
+def put(arguments: list[dict[str, Any]], target: Target, value: Any) -> bool:
+    """Give a call its argument; False when it is not what it must be."""
+    number, name, one = target
+    arguments[number][name], errors = one.validate(value)
+    return not errors
 
 
 def _plain(dependant: Dependant) -> Callable[..., Awaitable[Any]]:
@@ -135,14 +156,27 @@ def _plain(dependant: Dependant) -> Callable[..., Awaitable[Any]]:
     call = dependant.call
     asynchronous = iscoroutinefunction(call) or iscoroutinefunction(getattr(call, "__call__", None))  # noqa: B004
     more = (
-        *(dependant.header_params, dependant.cookie_params, dependant.body_params),
-        *(dependant.websocket_param_name, dependant.background_tasks_param_name),
-        *(dependant.response_param_name, dependant.concurrency, not dependant.use_cache),
+        *(dependant.cookie_params, dependant.websocket_param_name),
+        *(dependant.background_tasks_param_name, dependant.response_param_name),
+        *(dependant.concurrency, not dependant.use_cache),
+        *(one.field_info.is_required() for one in dependant.header_params),
+        *(not _is_json_object(one) for one in dependant.body_params),
     )
-    parameters = [*dependant.query_params, *dependant.path_params]
+    parameters = [*dependant.query_params, *dependant.path_params, *dependant.header_params]
     if call is None or not asynchronous or any(more) or not all(map(_simple, parameters)):
         raise NotDirect
     return call
+
+
+def _is_json_object(one: ModelField) -> bool:
+    """Whether it is the whole body, and that a model."""
+    info = one.field_info
+    return (
+        type(info) is params.Body
+        and not info.embed
+        and info.is_required()
+        and lenient_issubclass(info.annotation, BaseModel)
+    )
 
 
 def _simple(one: ModelField) -> bool:
@@ -158,79 +192,127 @@ def _simple(one: ModelField) -> bool:
 
 
 class DirectRoutes:
-    """The direct routes of an app, found by a dictionary: those without parameters by their path,
-    those with one at the end by what is before it."""
+    """The direct routes of an app for some methods, found by a dictionary: by their path, with
+    `{}` for its one parameter, the last part or the last but one."""
 
-    def __init__(self, contexts: Iterable[RouteContext]) -> None:
-        self.reads = [one for one in contexts if one.path_regex and "GET" in (one.methods or ())]
+    def __init__(self, contexts: Iterable[RouteContext], methods: Collection[str]) -> None:
         self.found: dict[str, DirectRoute | None] = {}
-        for context in self.reads:
-            path = context.path_format or ""
-            head, _, last = path.rpartition("/")
-            key = f"{head}/" if last.startswith("{") else path
-            if "{" not in key:
-                self.found.setdefault(key, self._direct(context))
+        known = [one for one in contexts if one.path_regex]
+        for method in methods:
+            own = [one for one in known if method in (one.methods or ())]
+            for context in own:
+                path, parameters = _PARAMETER.subn("{}", context.path_format or "")
+                if parameters < 2:
+                    self.found.setdefault(f"{method} {path}", self._direct(context, own))
 
-    def _direct(self, context: RouteContext) -> DirectRoute | None:
+    def _direct(self, context: RouteContext, others: list[RouteContext]) -> DirectRoute | None:
         route = context.original_route
         returned = getattr(context.endpoint, "__annotations__", {}).get("return")
         if not isinstance(route, HubRoute) or not route.strict or returned is not Response:
             return None
-        example = re.sub(r"\{[^/]+$", str(UUID(int=0)), context.path_format or "")
-        if next(one for one in self.reads if one.path_regex.match(example)) != context:
+        example = _PARAMETER.sub(str(UUID(int=0)), context.path_format or "")
+        if next(one for one in others if one.path_regex.match(example)) != context:
             return None  # another route comes first
         try:
             return DirectRoute(context)
         except NotDirect:
             return None
 
-    def find(self, path: str) -> tuple[DirectRoute, dict[str, Any]] | None:
-        """The route of a path and the path's parameters."""
-        route = self.found.get(path) if path in self.found else self.found.get(_head(path))
-        parameters = route.matched(path) if route is not None else None
-        return (route, parameters) if route is not None and parameters is not None else None
+    def find(self, method: str, path: str) -> tuple[DirectRoute, dict[str, Any]] | None:
+        """The route of a request and the path's parameters."""
+        for pattern in _patterns(path):
+            if (key := f"{method} {pattern}") in self.found:
+                route = self.found[key]
+                parameters = route.matched(path) if route is not None else None
+                return (route, parameters) if route and parameters is not None else None
+        return None
 
 
-def _head(path: str) -> str:
-    return path[: path.rfind("/") + 1]
+_PARAMETER = re.compile(r"\{[^/]+\}")
+
+
+def _patterns(path: str) -> Iterator[str]:
+    yield path
+    head, _, last = path.rpartition("/")
+    yield f"{head}/{{}}"
+    yield f"{head.rpartition('/')[0]}/{{}}/{last}"
 
 
 class DirectMiddleware:
-    """Takes the requests that can go the short way; within it are the layers for bodies only."""
+    """Takes the requests of some methods that can go the short way.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    Reads do so before the layers for bodies, which they have none of, and writes after them.
+    """
+
+    def __init__(self, app: ASGIApp, methods: Collection[str]) -> None:
+        self.app, self.methods = app, methods
         self.routes: DirectRoutes | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = None
-        if scope.get("method") == "GET" and _direct(scope):
-            response = await self._answer(scope, receive)
+        if scope.get("method") not in self.methods or "fastapi.telemetry" in scope:
+            await self.app(scope, receive, send)  # with telemetry each of FastAPI's steps is told
+            return
+        sent = Sent(receive)
+        try:
+            response = await self._answer(scope, sent)
+        except ANSWERED as error:
+            response = error_response(scope, error)
         if response is None:
-            await self.app(scope, receive, send)
+            await self.app(scope, sent.again, send)
         else:
             await response(scope, receive, send)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Response | None:
+    async def _answer(self, scope: Scope, sent: "Sent") -> Response | None:
         if self.routes is None:
             app: Starlette = scope["app"]
-            self.routes = DirectRoutes(iter_route_contexts(app.routes))
-        found = self.routes.find(get_route_path(scope))
+            self.routes = DirectRoutes(iter_route_contexts(app.routes), self.methods)
+        found = self.routes.find(scope["method"], get_route_path(scope))
         if found is None:
             return None
         route, parameters = found
-        arguments = route.read(parameters, scope["query_string"])
+        if route.body is None and _has_body(scope):
+            return None
+        arguments = route.read(parameters, scope)
         if arguments is None:
             return None
+        request = Request(scope, sent.receive)
+        if route.body is not None and not (
+            _is_json(scope) and put(arguments, route.body, await sent.json(request))
+        ):
+            return None
         scope["route"], scope["path_params"] = route.context, parameters
+        if scope["method"] != "GET":
+            return await attempt(request, partial(route.run, arguments=arguments))
+        response = await route.run(request, arguments)
+        add_link_header(request, response)
+        return response
+
+
+class Sent:
+    """A body that is read once and can be read again."""
+
+    def __init__(self, receive: Receive) -> None:
+        self.receive = receive
+        self.body: bytes | None = None
+
+    async def json(self, request: Request) -> Any:
+        """What it says; None when that is no JSON."""
         try:
-            return await route.run(Request(scope, receive), arguments)
-        except ANSWERED as error:
-            return error_response(scope, error)
+            self.body = await request.body()
+            return json.loads(self.body)
+        except (ValueError, RecursionError, ClientDisconnect):
+            return None
+
+    async def again(self) -> Message:
+        body, self.body = self.body, None
+        if body is None:
+            return await self.receive()
+        return {"type": "http.request", "body": body, "more_body": False}
 
 
-def _direct(scope: Scope) -> bool:
-    """Whether there is no body to refuse, and no telemetry to tell of each of FastAPI's steps."""
-    return "fastapi.telemetry" not in scope and not any(
-        name in {b"content-length", b"transfer-encoding"} for name, _ in scope["headers"]
-    )
+def _is_json(scope: Scope) -> bool:
+    return (b"content-type", b"application/json") in scope["headers"]
+
+
+def _has_body(scope: Scope) -> bool:
+    return any(name in {b"content-length", b"transfer-encoding"} for name, _ in scope["headers"])

@@ -2,10 +2,15 @@
 
 The key's row, the write and the stored answer are one transaction, so a crash leaves all of them
 or none. A refused request (4xx) rolls back and leaves no row: its retry is judged anew.
+
+A request of several statements takes its key first (`reserve`) and stores its answer last. One
+that is a single statement (`expect`) writes key and answer with the rest, and looks for an earlier
+answer when it is refused.
 """
 
 import hashlib
 import hmac
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import cache
 from typing import Annotated, Any
@@ -17,13 +22,17 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import col
 from starlette.responses import Response
 
-from backend_hub.db import AsyncSession, UTCDateTime, sqlstate, utcnow
+from backend_hub.db import AsyncSession, Database, UTCDateTime, constraint_name, sqlstate, utcnow
 from backend_hub.errors import Conflict, Unprocessable
 from backend_hub.http.models import IdempotencyRecord
+from backend_hub.inserting import Row
 from backend_hub.settings import Settings
-from backend_hub.statements import Prepared, prepare
+from backend_hub.statements import Prepared, Reader, prepare
 
 KEPT = timedelta(hours=24)
+SOON = {"Retry-After": "1"}
+LOCKED = "55P03"
+"""lock_not_available: whoever has the row did not end in time."""
 
 IdempotencyKeyHeader = Annotated[
     str | None,
@@ -53,23 +62,47 @@ class Replay(Exception):
         self.response = response
 
 
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The key of a request, and what tells that request from another."""
+
+    owner: str
+    key: str
+    request_hash: str
+
+    def answer(self, location: str, version: int = 1) -> Row:
+        """The row of the request that made what is at the location, but for the body.
+
+        Written together with that (`insert_together`), it is refused when the key is taken: all of
+        it is undone, and `attempt` finds the first answer.
+        """
+        made = {"status": 201, "location": location, "etag": f'"{version}"'}
+        return IdempotencyRecord, {**asdict(self), "created_at": utcnow(), **made}
+
+
+async def expect(request: Request, owner: str, key: str) -> Key:
+    """The key of a request that makes what it makes by one statement."""
+    request.state.key = found = Key(owner, key, await _fingerprint(request))
+    return found
+
+
 async def reserve(session: AsyncSession, request: Request, owner: str, key: str) -> None:
     """Take the key for this request; raises Replay when it already has its answer.
 
     A concurrent twin waits on the row of the first, up to the lock timeout.
     """
-    request_hash = await _fingerprint(request)
+    wanted = Key(owner, key, await _fingerprint(request))
     now = utcnow()
-    row = {"owner": owner, "key": key, "request_hash": request_hash, "created_at": now}
+    row = {**asdict(wanted), "created_at": now, "too_old": now - KEPT}
     try:
-        reserved = await session.fetch(_reserve(), {**row, "too_old": now - KEPT})
+        reserved = await session.fetch(_reserve(), row)
     except DBAPIError as error:
-        if sqlstate(error) == "55P03":
-            raise IdempotencyInProgress(headers={"Retry-After": "1"}) from None
+        if sqlstate(error) == LOCKED:
+            raise IdempotencyInProgress(headers=SOON) from None
         raise
-    if not reserved:
-        raise Replay(await _stored_answer(session, owner, key, request_hash))
-    request.state.idempotency = (owner, key)
+    if not reserved and (response := await first_answer(session, wanted)) is not None:
+        raise Replay(response)
+    request.state.idempotency = wanted
 
 
 def _parameters(*names: str) -> dict[str, Any]:
@@ -125,25 +158,76 @@ async def _fingerprint(request: Request) -> str:
     return digest.hexdigest()
 
 
-async def _stored_answer(
-    session: AsyncSession, owner: str, key: str, request_hash: str
-) -> Response:
-    record = await session.get_one(IdempotencyRecord, (owner, key))
-    if record.request_hash != request_hash:
+async def first_answer(reader: Reader, key: Key) -> Response | None:
+    """What was answered to the request that had the key first; raises IdempotencyKeyReused when
+    that was another request."""
+    values = {"owner": key.owner, "key": key.key, "too_old": utcnow() - KEPT}
+    rows = await reader.fetch(_first_answer(), values)
+    if not rows:
+        return None
+    found = rows[0]
+    if found["request_hash"] != key.request_hash:
         raise IdempotencyKeyReused(loc=("header", "Idempotency-Key"))
-    response = Response(record.body, record.status or 200, media_type="application/json")
+    response = Response(found["body"], found["status"] or 200, media_type="application/json")
     response.headers["Idempotency-Replayed"] = "true"
-    for name, value in (("Location", record.location), ("ETag", record.etag)):
-        if value is not None:
-            response.headers[name] = value
+    for name in ("location", "etag"):
+        if found[name] is not None:
+            response.headers[name] = found[name]
     return response
+
+
+@cache
+def _first_answer() -> Prepared:
+    key = _parameters("owner", "key")
+    columns = IdempotencyRecord.__table__.c  # type: ignore[attr-defined]
+    return prepare(
+        select(*columns).where(
+            columns.owner == key["owner"],
+            columns.key == key["key"],
+            columns.created_at >= bindparam("too_old", type_=UTCDateTime),
+        )
+    )
+
+
+async def answer_again(request: Request, error: Exception) -> Response | None:
+    """The first answer to a refused request, if there is one to its key."""
+    key: Key | None = getattr(request.state, "key", None)
+    if key is None:
+        return None
+    if sqlstate(error) == LOCKED:
+        raise IdempotencyInProgress(headers=SOON) from None
+    database: Database = request.app.state.database
+    response = await first_answer(database, key)
+    if response is None and key_taken(error):  # for too long: it is free for the next attempt
+        await database.write(_forget(), {**asdict(key), "too_old": utcnow() - KEPT})
+    return response
+
+
+def key_taken(error: Exception) -> bool:
+    """Whether the row of a key was refused, because there is one."""
+    return constraint_name(error) == f"pk_{IdempotencyRecord.__tablename__}"
+
+
+@cache
+def _forget() -> Prepared:
+    key = _parameters("owner", "key")
+    gone = (
+        delete(IdempotencyRecord)
+        .where(
+            col(IdempotencyRecord.owner) == key["owner"],
+            col(IdempotencyRecord.key) == key["key"],
+            col(IdempotencyRecord.created_at) < bindparam("too_old", type_=UTCDateTime),
+        )
+        .cte("gone")
+    )
+    return prepare(select(literal_column("1").label("done")).add_cte(gone))
 
 
 async def remember(request: Request, response: Response) -> None:
     """Store the answer beside the write, before the transaction commits."""
-    if (reserved := getattr(request.state, "idempotency", None)) is None:
+    reserved: Key | None = getattr(request.state, "idempotency", None)
+    if reserved is None:
         return
-    owner, key = reserved
     session: AsyncSession = request.state.session
     answer = {
         "status": response.status_code,
@@ -151,7 +235,7 @@ async def remember(request: Request, response: Response) -> None:
         "etag": response.headers.get("etag"),
         "body": bytes(response.body),
     }
-    await session.fetch(_remember(), {"owner": owner, "key": key, **answer})
+    await session.fetch(_remember(), {"owner": reserved.owner, "key": reserved.key, **answer})
 
 
 async def purge_expired(session: AsyncSession) -> None:

@@ -17,6 +17,8 @@ MAX_HTML = 1_000_000
 """Characters."""
 TIME_LIMIT = 3.0
 """Seconds; a text that takes longer was made to be slow."""
+SHORT = 2_000
+"""Characters of a text that takes milliseconds at most, and mostly less than to ask a thread."""
 
 # html=False: raw HTML is shown as text and never parsed. nh3 then removes what is left unknown,
 # so that a mistake in one of the two is not enough for a script to pass.
@@ -37,6 +39,14 @@ _ATTRIBUTES = {
     "code": {"class"},
 }
 
+_cleaner = nh3.Cleaner(
+    tags=_TAGS,
+    attributes=_ATTRIBUTES,
+    url_schemes={"http", "https", "mailto"},
+    link_rel="nofollow ugc noopener",
+    strip_comments=True,
+)
+
 
 @functools.cache
 def _threads() -> CapacityLimiter:
@@ -52,14 +62,7 @@ def render(markdown: str) -> str:
     html: str = _markdown.renderer.render(tokens, _markdown.options, environment)
     if len(html) > MAX_HTML:
         raise TooLong
-    clean = nh3.clean(
-        html,
-        tags=_TAGS,
-        attributes=_ATTRIBUTES,
-        url_schemes={"http", "https", "mailto"},
-        link_rel="nofollow ugc noopener",
-        strip_comments=True,
-    )
+    clean = _cleaner.clean(html)
     if len(clean) > MAX_HTML:
         raise TooLong
     return clean
@@ -81,7 +84,9 @@ class TooLong(Unprocessable):
 
 
 async def render_markdown(markdown: str) -> str:
-    """`render` off the event loop; raises Unprocessable when it takes too long."""
+    """`render`, a long text off the event loop; raises Unprocessable when it takes too long."""
+    if len(markdown) <= SHORT:
+        return render(markdown)
     try:
         with anyio.fail_after(TIME_LIMIT):
             return await anyio.to_thread.run_sync(

@@ -4,22 +4,25 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
+from asyncpg import PostgresError
 from fastapi import APIRouter, Request, params
 from fastapi._compat import field_annotation_is_sequence
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Match
 from starlette.types import Scope
 
 from backend_hub.db import RETRYABLE, sqlstate
-from backend_hub.http.idempotency import Replay, remember
+from backend_hub.errors import HubError
+from backend_hub.http.idempotency import Replay, answer_again, key_taken, remember
 from backend_hub.http.paging import add_link_header
 from backend_hub.http.sessions import leave_replica
 
 ATTEMPTS = 4
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class HubRoute(APIRoute):
@@ -29,7 +32,7 @@ class HubRoute(APIRoute):
     strict = True
     """Whether a query parameter that the route does not name is refused."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()
         fields = get_flat_params(self.dependant)
         known = {
@@ -41,16 +44,7 @@ class HubRoute(APIRoute):
         async def handler(request: Request) -> Response:
             if self.strict:
                 refuse_bad_parameters(request, known)
-            for attempt in range(1, ATTEMPTS + 1):
-                try:
-                    return await run_once(request, handle)
-                except (SQLAlchemyError, OSError) as error:
-                    again = isinstance(error, DBAPIError) and sqlstate(error) in RETRYABLE
-                    if not leave_replica(request, error) and (not again or attempt == ATTEMPTS):
-                        raise
-                except Replay as replay:
-                    return replay.response
-            raise AssertionError("unreachable")
+            return await attempt(request, handle)
 
         return handler
 
@@ -61,9 +55,25 @@ class LenientRoute(HubRoute):
     strict = False
 
 
-async def run_once(
-    request: Request, handle: Callable[[Request], Coroutine[Any, Any, Response]]
-) -> Response:
+async def attempt(request: Request, handle: Handler) -> Response:
+    """Run a request until it is done or refused, or has the answer that it got before."""
+    for number in range(1, ATTEMPTS + 1):
+        try:
+            return await run_once(request, handle)
+        except Replay as replay:
+            return replay.response
+        except (HubError, SQLAlchemyError, PostgresError, OSError) as error:
+            again = sqlstate(error) in RETRYABLE and number < ATTEMPTS
+            if again or leave_replica(request, error):
+                continue
+            if (response := await answer_again(request, error)) is not None:
+                return response
+            if not key_taken(error) or number == ATTEMPTS:
+                raise
+    raise AssertionError("unreachable")
+
+
+async def run_once(request: Request, handle: Handler) -> Response:
     """One attempt: the session's transaction ends when the stack does, before the answer leaves.
 
     FastAPI closes `fastapi_function_astack` at the same point; a stack of our own lets the next

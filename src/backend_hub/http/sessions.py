@@ -1,11 +1,12 @@
 """The database sessions that a router may ask for, and the door for prepared reads."""
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Annotated
 
 from fastapi import Depends, Request
 
-from backend_hub.db import AsyncSession, Database
+from backend_hub.db import AsyncSession, Database, Writer
 from backend_hub.http.callers import is_visitor
 from backend_hub.replica import Replica
 from backend_hub.statements import Reader
@@ -51,6 +52,12 @@ async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
         yield session
 
 
+async def _writing(request: Request) -> Writer:
+    """The request's one transaction, which ends where `run_once` says."""
+    stack: AsyncExitStack = request.scope["fastapi_function_astack"]
+    return await stack.enter_async_context(get_database(request).writing())
+
+
 async def get_read_session(request: Request) -> AsyncIterator[AsyncSession]:
     request.state.replica = replica = _replica(request)
     database = replica.database if replica else get_database(request)
@@ -64,6 +71,9 @@ async def get_newest_session(request: Request) -> AsyncIterator[AsyncSession]:
 
 
 Session = Annotated[AsyncSession, Depends(get_session, scope="function")]
+Writes = Annotated[Writer, Depends(_writing)]
+"""For what is written by one prepared statement, which is a transaction without BEGIN and COMMIT;
+or by several after all, with `await writer.session()`."""
 Reads = Annotated[Reader, Depends(_reader)]
 """For prepared statements: each sees what was committed when it began. A visitor's may see what
 was committed seconds ago, where the hub has a replica."""

@@ -11,9 +11,10 @@ from backend_hub.auth.dependencies import Member, Once, SignedIn, Viewer
 from backend_hub.http.cursors import Page, PageParams
 from backend_hub.http.etag import IfMatch, set_version
 from backend_hub.http.paging import Paging
+from backend_hub.http.ready import answer
 from backend_hub.http.routing import hub_router
 from backend_hub.http.schemas import Username
-from backend_hub.http.sessions import NewestReads, ReadSession, Session, get_database
+from backend_hub.http.sessions import NewestReads, ReadSession, Session, Writes, get_database
 from backend_hub.posts import activity, queries, service, streams, voting
 from backend_hub.posts import comments as remarks
 from backend_hub.posts.models import PostKind
@@ -65,10 +66,10 @@ async def read_post(post_id: UUID, session: ReadSession, actor: Viewer) -> PostR
     return await queries.read_post_ref(session, actor, post_id)
 
 
-@router.put("/{post_id}/vote", summary="Vote")
-async def vote(post_id: UUID, form: VoteUpdate, actor: Member, session: Session) -> VoteRead:
+@router.put("/{post_id}/vote", summary="Vote", response_model=VoteRead)
+async def vote(post_id: UUID, form: VoteUpdate, actor: Member, writer: Writes) -> Response:
     """Up, down or none; your latest vote counts, and never on your own post."""
-    return await voting.vote(session, actor, post_id, form)
+    return answer(await voting.vote(writer, actor, post_id, form))
 
 
 @router.put("/{post_id}/bookmark", summary="Bookmark")

@@ -1,21 +1,21 @@
 """What can be done to every post: write, edit, delete, restore, bookmark."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, literal, update
+from sqlalchemy import Select, delete, literal, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import SQLModel, col, select
+from sqlmodel import col, select
 
 from backend_hub.auth.actor import Actor
-from backend_hub.db import AsyncSession, new_id, utcnow
+from backend_hub.db import AsyncSession, Writer, new_id, utcnow
 from backend_hub.errors import Conflict, Forbidden, NotFound
-from backend_hub.events.service import event, record
+from backend_hub.events.service import event_row, record
 from backend_hub.http.etag import require_version
 from backend_hub.http.markdown import render_markdown
-from backend_hub.inserting import insert_together
+from backend_hub.inserting import Row, insert_together
 from backend_hub.posts.content import PostContent, TextContent
 from backend_hub.posts.diffs import diff
 from backend_hub.posts.fulltext import (
@@ -27,12 +27,8 @@ from backend_hub.posts.fulltext import (
 from backend_hub.posts.models import Bookmark, Post, PostKind, PostTag, Revision
 from backend_hub.posts.schemas import DiffRead
 from backend_hub.posts.visibility import reachable, visible
-from backend_hub.topics.service import (
-    find_topic_id,
-    find_topic_slug,
-    resolve_tags,
-    topic_exists,
-)
+from backend_hub.statements import Row as FoundRow
+from backend_hub.topics.service import Tags, find_topic_slug, place, topic_exists
 
 
 class NotDeleted(Conflict):
@@ -79,47 +75,80 @@ def require_author(post: Post, actor: Actor) -> None:
         raise Forbidden("Only its author may do this")
 
 
-async def create_post(
-    session: AsyncSession,
+@dataclass(frozen=True)
+class NewPost:
+    """A post that is yet to be written, with its first revision and whatever else belongs to it."""
+
+    columns: dict[str, Any]
+    rows: list[Row]
+    search: dict[str, str]
+    """The parameters of SEARCH_VECTOR."""
+
+    async def write(
+        self,
+        writer: Writer,
+        values: Mapping[str, Any] | None = None,
+        *,
+        reading: Select[Any] | None = None,
+        kept_in: Any = None,
+    ) -> Sequence[FoundRow]:
+        """Write all of it at once, and read it (`insert_together`); `values` are for reading."""
+        rows: list[Row] = [(Post, self.columns), *self.rows]
+        computed = {Post.search: SEARCH_VECTOR}
+        values = {**self.search, **(values or {})}
+        return await insert_together(
+            writer, rows, computed, values, reading=reading, kept_in=kept_in
+        )
+
+
+async def new_post(
+    writer: Writer,
     author_id: UUID,
     kind: PostKind,
     content: TextContent,
     *,
     post_id: UUID | None = None,
-    rows: Sequence[SQLModel] = (),
+    rows: Sequence[Row] = (),
     summary: str = "",
     credit: Credit | None = None,
     **columns: Any,
+) -> NewPost:
+    """A post, its first revision, and further rows, such as that of its kind."""
+    text = await _text_of(writer, content)
+    post_id = post_id or new_id()
+    post = {
+        "id": post_id,
+        "kind": kind,
+        "author_id": author_id,
+        "title": "",
+        "revision": 1,
+        "version": 1,
+        "score": 0,
+        "comment_count": 0,
+        "draft": False,
+        "parent_deleted": False,
+        "created_at": text.columns["updated_at"],
+        **columns,
+        **text.columns,
+    }
+    further = [
+        *(*rows, *text.tag_rows(post_id)),
+        text.revision_row(post_id, 1, credit or Credit(editor_id=author_id), summary),
+        event_row(f"{kind}.created", actor_id=author_id, subject_id=post_id, post_id=post_id),
+    ]
+    return NewPost(post, further, text.search_words())
+
+
+async def create_post(
+    writer: Writer, author_id: UUID, kind: PostKind, content: TextContent, **fields: Any
 ) -> Post:
-    """Write a post, its first revision, and further rows, such as that of its kind, at once.
+    """Write a post; `fields` are those of `new_post`.
 
     The session does not know the post that is returned: a change of it would not be written.
     """
-    credit = credit or Credit(editor_id=author_id)
-    post = Post(
-        id=post_id or new_id(),
-        kind=kind,
-        author_id=author_id,
-        body="",
-        body_html="",
-        language=content.language,
-        license=content.license,
-        revision=0,
-        version=0,
-        **columns,
-    )
-    tags = await _set_content(session, post, content)
-    created = event(f"{kind}.created", actor_id=author_id, subject_id=post.id, post_id=post.id)
-    await insert_together(
-        session,
-        [
-            *(post, *rows, *_post_tags(post, tags)),
-            *(_revision(post, content, tags, credit, summary), created),
-        ],
-        computed={"search": SEARCH_VECTOR},
-        values=_search_words(post, tags),
-    )
-    return post
+    new = await new_post(writer, author_id, kind, content, **fields)
+    await new.write(writer)
+    return Post(**new.columns)
 
 
 async def write_revision(
@@ -131,62 +160,73 @@ async def write_revision(
     summary: str,
 ) -> None:
     """Make `content` the post's text, as a new revision; the row must be locked."""
-    tags = await _set_content(session, post, content)
-    words = _search_words(post, tags).values()
-    vector: Any = vector_of(*(literal(text) for text in words))
+    text = await _text_of(session, content)
+    for name, value in text.columns.items():
+        setattr(post, name, value)
+    post.revision += 1
+    post.version += 1
+    vector: Any = vector_of(*(literal(word) for word in text.search_words().values()))
     post.search = vector  # an SQL expression, run on flush
     await session.execute(delete(PostTag).where(col(PostTag.post_id) == post.id))
-    session.add_all(_post_tags(post, tags))
-    session.add(_revision(post, content, tags, credit, summary))
+    rows = [*text.tag_rows(post.id), text.revision_row(post.id, post.revision, credit, summary)]
+    session.add_all(model(**fields) for model, fields in rows)
     await session.flush()
 
 
-Tags = list[tuple[UUID, str]]
+@dataclass(frozen=True)
+class _Text:
+    """The text of a revision, and what follows from it."""
+
+    content: TextContent
+    columns: dict[str, Any]
+    """Of the post's row."""
+    tags: Tags
+
+    def search_words(self) -> dict[str, str]:
+        names = [name for _, name in self.tags]
+        post = self.columns
+        return search_words(post["search_config"], post.get("title", ""), names, post["body"])
+
+    def tag_rows(self, post_id: UUID) -> list[Row]:
+        return [
+            (PostTag, {"post_id": post_id, "tag_id": tag_id, "position": position})
+            for position, (tag_id, _) in enumerate(self.tags)
+        ]
+
+    def revision_row(self, post_id: UUID, number: int, credit: Credit, summary: str) -> Row:
+        """Synonyms of tags are replaced in it."""
+        content = self.content.model_dump(mode="json")
+        if isinstance(self.content, PostContent):
+            content["tags"] = [name for _, name in self.tags]
+        fields = {
+            "post_id": post_id,
+            "number": number,
+            "editor_id": credit.editor_id,
+            "reviewer_id": credit.reviewer_id,
+            "contribution_id": credit.contribution_id,
+            "summary": summary,
+            "content": content,
+            "created_at": self.columns["updated_at"],
+        }
+        return Revision, fields
 
 
-async def _set_content(session: AsyncSession, post: Post, content: TextContent) -> Tags:
-    """Make the content the post's next revision; gives the id and name of each tag."""
-    post.body_html = await render_markdown(content.body)
-    post.body, post.language, post.license = content.body, content.language, content.license
+async def _text_of(writer: Writer, content: TextContent) -> _Text:
+    now = utcnow()
+    columns = {
+        "body": content.body,
+        "body_html": await render_markdown(content.body),
+        "language": content.language,
+        "license": content.license,
+        "search_config": configuration_for(content.language),
+        "updated_at": now,
+        "last_activity_at": now,
+    }
     tags: Tags = []
     if isinstance(content, PostContent):
-        post.title = content.title
-        post.topic_id = await find_topic_id(session, content.topic)
-        tags = await resolve_tags(session, content.tags)
-    post.search_config = configuration_for(content.language)
-    post.revision += 1
-    post.version += 1
-    post.updated_at = post.last_activity_at = utcnow()
-    return tags
-
-
-def _search_words(post: Post, tags: Tags) -> dict[str, str]:
-    names = [name for _, name in tags]
-    return search_words(post.search_config, post.title, names, post.body)
-
-
-def _post_tags(post: Post, tags: Tags) -> list[PostTag]:
-    return [
-        PostTag(post_id=post.id, tag_id=tag_id, position=position)
-        for position, (tag_id, _) in enumerate(tags)
-    ]
-
-
-def _revision(
-    post: Post, content: TextContent, tags: Tags, credit: Credit, summary: str
-) -> Revision:
-    """The row of the post's latest revision; synonyms of tags are replaced in it."""
-    canonical = {"tags": [name for _, name in tags]} if isinstance(content, PostContent) else {}
-    return Revision(
-        post_id=post.id,
-        number=post.revision,
-        editor_id=credit.editor_id,
-        reviewer_id=credit.reviewer_id,
-        contribution_id=credit.contribution_id,
-        summary=summary,
-        content={**content.model_dump(mode="json"), **canonical},
-        created_at=post.updated_at,
-    )
+        topic_id, tags = await place(writer, content.topic, content.tags)
+        columns |= {"title": content.title, "topic_id": topic_id}
+    return _Text(content, columns, tags)
 
 
 async def edit_post(

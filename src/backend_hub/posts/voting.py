@@ -6,18 +6,20 @@ from typing import Any
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-from sqlalchemy import Integer, Uuid, bindparam, delete, func, select, update
+import orjson
+from pydantic import TypeAdapter
+from sqlalchemy import Integer, Uuid, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 
 from backend_hub.auth.actor import Actor
-from backend_hub.db import AsyncSession, UTCDateTime, utcnow
-from backend_hub.errors import Forbidden, NotFound
-from backend_hub.events.service import event
-from backend_hub.inserting import insert_together
+from backend_hub.db import UTCDateTime, Writer, utcnow
+from backend_hub.errors import Forbidden, NotFound, Unavailable
+from backend_hub.events.models import Event
+from backend_hub.events.service import event_row
+from backend_hub.http.ready import Ready, dump
 from backend_hub.posts.models import Post, Vote
 from backend_hub.posts.schemas import VoteRead, VoteUpdate
-from backend_hub.posts.service import for_change
 from backend_hub.posts.visibility import STAND_INS, ReaderKind, reader_kind, visible
 from backend_hub.statements import Prepared, prepare
 
@@ -26,6 +28,12 @@ ACTOR_ID = bindparam("actor_id", type_=Uuid())
 VALUE = bindparam("value", type_=Integer())
 NOW = bindparam("now", type_=UTCDateTime)
 
+EVENT = {
+    name: bindparam(f"event_{name}", type_=Event.__table__.c[name].type)  # type: ignore[attr-defined]
+    for name in ("type", "actor_id", "subject_id", "post_id", "audience", "data", "created_at")
+}
+VOTE = TypeAdapter(VoteRead)
+
 _turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
 
@@ -33,62 +41,88 @@ class OwnVote(Forbidden):
     code, title = "own_post", "You cannot vote on your own post"
 
 
-async def vote(session: AsyncSession, actor: Actor, post_id: UUID, form: VoteUpdate) -> VoteRead:
+class VoteChanged(Unavailable):
+    """Another process changed the same vote at this moment: the request is run again."""
+
+    sqlstate = "40001"
+    """What PostgreSQL calls it, and `http.routing.attempt` tries again."""
+
+
+async def vote(writer: Writer, actor: Actor, post_id: UUID, form: VoteUpdate) -> Ready[VoteRead]:
     """Set the actor's vote; raises OwnVote.
 
     Voters of one post take turns here, before any of them holds a connection: on the row's lock
     a popular post would hold the whole pool, and the last voters would get 503.
     """
+    values: dict[str, Any] = {
+        "post_id": post_id,
+        "actor_id": actor.id,
+        "value": form.value,
+        "now": utcnow(),
+    }
+    _, voted = event_row(
+        "post.voted",
+        actor_id=actor.id,
+        subject_id=post_id,
+        post_id=post_id,
+        private=True,
+        value=form.value,
+    )
+    values |= {f"event_{name}": value for name, value in voted.items()}
+    values["event_data"] = orjson.dumps(voted["data"]).decode()
     async with _turns.setdefault(post_id, asyncio.Lock()):
-        return await _vote(session, actor, post_id, form.value)
-
-
-async def _vote(session: AsyncSession, actor: Actor, post_id: UUID, value: int) -> VoteRead:
-    """The post is locked before its votes are looked at: two processes take turns too."""
-    values: dict[str, Any] = {"post_id": post_id, "actor_id": actor.id}
-    found = await session.fetch(_locked(reader_kind(actor)), values)
+        found = await writer.write(_vote(reader_kind(actor), bool(form.value)), values)
     if not found:
         raise NotFound("There is no such post")
     if found[0]["author_id"] == actor.id:
         raise OwnVote
-    values |= {"value": value, "now": utcnow()}
-    counted = (await session.fetch(_counted(bool(value)), values))[0]
-    if counted["before"] != value:
-        voted = event(
-            "post.voted",
-            actor_id=actor.id,
-            subject_id=post_id,
-            post_id=post_id,
-            private=True,
-            value=value,
-        )
-        await insert_together(session, [voted])
-    return VoteRead(value=value, score=counted["score"])
+    if not found[0]["done"]:
+        raise VoteChanged
+    return Ready(dump({"value": form.value, "score": found[0]["score"]}), VOTE)
 
 
 @cache
-def _locked(kind: ReaderKind) -> Prepared:
-    shown = select(col(Post.author_id)).where(col(Post.id) == POST_ID, visible(STAND_INS[kind]))
-    return prepare(for_change(shown))
+def _vote(kind: ReaderKind, up_or_down: bool) -> Prepared:
+    """Keep the vote, or take it back, move the score by what changed, and tell of it.
 
-
-@cache
-def _counted(voted: bool) -> Prepared:
-    """Keep the vote, or take it back, and move the score by what changed."""
+    All of it sees the votes as they were when the statement began. A vote that another process
+    changed since is left alone, and nothing is `done`: the statement is run again.
+    """
     mine = (col(Vote.post_id) == POST_ID, col(Vote.user_id) == ACTOR_ID)
-    before = func.coalesce(select(col(Vote.value)).where(*mine).scalar_subquery(), 0)
+    given = select(col(Vote.value)).where(*mine).scalar_subquery()
+    post = (
+        select(col(Post.author_id), col(Post.score), func.coalesce(given, 0).label("before"))
+        .where(col(Post.id) == POST_ID, visible(STAND_INS[kind]))
+        .cte("post")
+    )
+    before = select(post.c.before).scalar_subquery()
+    changes = select(POST_ID, ACTOR_ID, VALUE, NOW).where(
+        post.c.author_id != ACTOR_ID, post.c.before != VALUE
+    )
+    kept: Any
+    if up_or_down:
+        row = insert(Vote).from_select(["post_id", "user_id", "value", "created_at"], changes)
+        kept = row.on_conflict_do_update(
+            index_elements=["post_id", "user_id"],
+            set_={"value": VALUE},
+            where=col(Vote.value) == before,
+        )
+    else:
+        kept = delete(Vote).where(*mine, col(Vote.value) == before, changes.exists())
+    kept = kept.returning(col(Vote.post_id)).cte("kept")
     moved = (
         update(Post)
-        .where(col(Post.id) == POST_ID)
+        .where(col(Post.id) == kept.c.post_id)
         .values(score=Post.score + VALUE - before)
-        .returning(col(Post.score), before.label("before"))
+        .returning(col(Post.score))
         .cte("moved")
     )
-    row = {"post_id": POST_ID, "user_id": ACTOR_ID, "value": VALUE, "created_at": NOW}
-    kept: Any = delete(Vote).where(*mine)
-    if voted:
-        kept = insert(Vote).values(row)
-        kept = kept.on_conflict_do_update(
-            index_elements=["post_id", "user_id"], set_={"value": VALUE}
-        )
-    return prepare(select(moved).add_cte(kept.cte("kept")))
+    told = insert(Event).from_select(list(EVENT), select(*EVENT.values()).select_from(moved))
+    score = select(moved.c.score).scalar_subquery()
+    return prepare(
+        select(
+            post.c.author_id,
+            func.coalesce(score, post.c.score).label("score"),
+            or_(score.is_not(None), post.c.before == VALUE).label("done"),
+        ).add_cte(told.cte("told"))
+    )

@@ -55,7 +55,7 @@ async def write_answer(
         PostKind.answer,
         content,
         post_id=post_id,
-        rows=[Answer(post_id=post_id, question_id=asked.id)],
+        rows=[(Answer, {"post_id": post_id, "question_id": asked.id})],
         parent_id=asked.id,
         topic_id=asked.topic_id,
     )

@@ -1,5 +1,6 @@
 """Reading questions and answers: each list and each detail is one statement."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, Literal
@@ -52,6 +53,7 @@ from backend_hub.questions.schemas import (
 from backend_hub.statements import (
     Prepared,
     Reader,
+    Row,
     as_json,
     prepare,
     text_parameter,
@@ -199,8 +201,8 @@ async def list_questions(
     return await listing.read(reader, {**vars(filters), "actor_id": actor and actor.id}, page)
 
 
-@lru_cache(KEPT)
-def _whole_question(reader: ReaderKind) -> Prepared:
+@cache
+def whole_question(reader: ReaderKind) -> Any:
     """The statement of the question QUESTION_ID, with what QuestionRead shows."""
     actor = STAND_INS[reader]
     columns = [
@@ -213,14 +215,23 @@ def _whole_question(reader: ReaderKind) -> Prepared:
     ]
     columns.append(col(Post.version).label("_version"))
     statement = from_questions(columns).where(col(Post.id) == QUESTION_ID, reachable(actor))
-    return prepare(as_json(statement))
+    return as_json(statement)
+
+
+@cache
+def _read_question(reader: ReaderKind) -> Prepared:
+    return prepare(whole_question(reader))
 
 
 async def read_question(reader: Reader, actor: Actor | None, post_id: UUID) -> Ready[QuestionRead]:
     """The whole question with answers and comments; raises NotFound."""
-    statement = _whole_question(reader_kind(actor))
+    statement = _read_question(reader_kind(actor))
     values = {"question_id": post_id, "actor_id": actor and actor.id}
-    rows = await reader.fetch(statement, values)
+    return ready_question(await reader.fetch(statement, values))
+
+
+def ready_question(rows: Sequence[Row]) -> Ready[QuestionRead]:
+    """What `whole_question` found; raises NotFound."""
     if not rows:
         raise NotFound("There is no such question")
     return Ready(rows[0]["json"].encode(), QUESTION, rows[0]["_version"])

@@ -5,14 +5,15 @@ from uuid import UUID
 
 from fastapi import Body, Depends, Path, Query, Response
 
-from backend_hub.auth.dependencies import Once, QuestionAuthor, Viewer
+from backend_hub.auth.dependencies import Once, OnceInOne, QuestionAuthor, Viewer
+from backend_hub.db import new_id
 from backend_hub.http.cursors import Page
 from backend_hub.http.etag import IfMatch, set_version
 from backend_hub.http.paging import Paging
 from backend_hub.http.ready import answer
 from backend_hub.http.routing import hub_router
 from backend_hub.http.schemas import Language, Slug, TagName, Username
-from backend_hub.http.sessions import Reads, ReadSession, Session
+from backend_hub.http.sessions import Reads, ReadSession, Session, Writes
 from backend_hub.posts.schemas import RevisionNumber
 from backend_hub.questions import answering, examples, queries, service, similar
 from backend_hub.questions.queries import AnswerSort, QuestionFilters, QuestionSort, QuestionState
@@ -71,13 +72,14 @@ async def list_questions(
 async def ask_question(
     form: Annotated[QuestionCreate, Body(openapi_examples=examples.ASK_EXAMPLES)],
     actor: QuestionAuthor,
-    session: Session,
-    _once: Once,
+    writer: Writes,
+    key: OnceInOne,
 ) -> Response:
     """Look at the similar questions of your title first: it may have been answered."""
-    post = await service.ask_question(session, actor.id, form)
-    location = f"/api/v1/questions/{post.id}"
-    return answer(await queries.read_question(session, actor, post.id), location)
+    post_id = new_id()
+    location = f"/api/v1/questions/{post_id}"
+    kept = key.answer(location) if key else None
+    return answer(await service.ask_question(writer, actor, post_id, form, kept), location)
 
 
 # Before `/{question_id}`, which would take the word for an id.

@@ -7,24 +7,34 @@ from sqlalchemy import update
 from sqlmodel import col, select
 
 from backend_hub.auth.actor import Actor
-from backend_hub.db import AsyncSession, new_id, utcnow
+from backend_hub.db import AsyncSession, Writer, utcnow
 from backend_hub.errors import Conflict, Forbidden, NotFound, Unprocessable
 from backend_hub.events.service import record
 from backend_hub.http.etag import require_version
+from backend_hub.http.models import IdempotencyRecord
+from backend_hub.http.ready import Ready
+from backend_hub.inserting import Row
 from backend_hub.posts.content import PostContent
 from backend_hub.posts.models import Post, PostKind
 from backend_hub.posts.service import (
-    create_post,
     delete_post,
     edit_post,
     lock_post,
+    new_post,
     require_author,
     restore_post,
     revision_content,
 )
-from backend_hub.posts.visibility import visible
+from backend_hub.posts.visibility import reader_kind, visible
 from backend_hub.questions.models import CloseReason, Question
-from backend_hub.questions.schemas import DuplicateClose, PlainClose, QuestionCreate, QuestionUpdate
+from backend_hub.questions.queries import ready_question, whole_question
+from backend_hub.questions.schemas import (
+    DuplicateClose,
+    PlainClose,
+    QuestionCreate,
+    QuestionRead,
+    QuestionUpdate,
+)
 
 
 class QuestionHasAnswers(Conflict):
@@ -57,24 +67,21 @@ async def get_visible_question(
 
 
 async def ask_question(
-    session: AsyncSession,
-    author_id: UUID,
-    content: PostContent,
-    *,
-    summary: str = "",
-    **columns: Any,
-) -> Post:
-    """Ask a question for its author; `columns` go on the questions row."""
-    post_id = new_id()
-    return await create_post(
-        session,
-        author_id,
-        PostKind.question,
-        content,
-        post_id=post_id,
-        rows=[Question(post_id=post_id, **columns)],
-        summary=summary,
+    writer: Writer, actor: Actor, post_id: UUID, content: PostContent, answer: Row | None = None
+) -> Ready[QuestionRead]:
+    """Ask a question; `answer` is the row that keeps it for who asks again with the same key."""
+    rows: list[Row] = [
+        (Question, {"post_id": post_id, "answer_count": 0}),
+        *([answer] if answer else []),
+    ]
+    new = await new_post(writer, actor.id, PostKind.question, content, post_id=post_id, rows=rows)
+    found = await new.write(
+        writer,
+        {"question_id": post_id, "actor_id": actor.id},
+        reading=whole_question(reader_kind(actor)),
+        kept_in=IdempotencyRecord.body if answer else None,
     )
+    return ready_question(found)
 
 
 async def _lock_for_edit(session: AsyncSession, actor: Actor, post_id: UUID, if_match: str) -> Post:

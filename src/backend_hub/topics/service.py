@@ -1,22 +1,34 @@
 """The tree of topics, tags and their synonyms: domain verbs."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CTE, Select, Text, any_, bindparam, delete, func, literal, select
+from sqlalchemy import (
+    CTE,
+    Select,
+    Text,
+    any_,
+    bindparam,
+    delete,
+    func,
+    literal,
+    null,
+    select,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
 from backend_hub.auth.actor import Actor
-from backend_hub.db import AsyncSession, constraint_name, new_id, utcnow
+from backend_hub.db import AsyncSession, Writer, constraint_name, new_id, utcnow
 from backend_hub.errors import Conflict, NotFound, Unprocessable
 from backend_hub.events.service import record
 from backend_hub.http.etag import require_version
 from backend_hub.http.markdown import render_markdown
-from backend_hub.statements import Prepared, prepare, text_parameter
+from backend_hub.statements import Prepared, Reader, Row, prepare, text_parameter
 from backend_hub.topics.models import Tag, TagSynonym, Topic, TopicMaintainer
 from backend_hub.topics.schemas import TagUpdate, TopicCreate, TopicUpdate
 from backend_hub.users.models import User
@@ -67,21 +79,30 @@ async def topic_exists(session: AsyncSession, slug: str) -> bool:
 
 
 async def find_topic_id(
-    session: AsyncSession, slug: str | None, loc: tuple[str, ...] = ("body", "topic")
+    reader: Reader, slug: str | None, loc: tuple[str, ...] = ("body", "topic")
 ) -> UUID | None:
     """The id for a slug that a post names; raises Unprocessable when there is no such topic."""
     if slug is None:
         return None
-    rows = await session.fetch(_topic_by_slug(), {"slug": slug})
+    rows = await reader.fetch(_topic_by_slug(), {"slug": slug})
+    return _only_topic(rows, slug, loc)
+
+
+def _only_topic(rows: Sequence[Row], slug: str, loc: tuple[str, ...] = ("body", "topic")) -> UUID:
     if not rows:
         raise Unprocessable(f"There is no topic {slug}", loc=loc)
     found: UUID = rows[0]["id"]
     return found
 
 
+def _topics_by_slug() -> Select[Any]:
+    slug = text_parameter("slug")
+    return select(slug.label("word"), col(Topic.id), null().label("name")).where(Topic.slug == slug)
+
+
 @cache
 def _topic_by_slug() -> Prepared:
-    return prepare(select(col(Topic.id)).where(col(Topic.slug) == text_parameter("slug")))
+    return prepare(_topics_by_slug())
 
 
 def subtree(slug: Any) -> Select[tuple[UUID]]:
@@ -266,44 +287,68 @@ def maintained_by(user_id: UUID) -> Select[tuple[UUID]]:
     return select(tree.c.id)
 
 
-async def resolve_tags(session: AsyncSession, names: Sequence[str]) -> list[tuple[UUID, str]]:
-    """(id, name) of each tag in the order given: synonyms become their tag, new words new tags."""
-    tags = await tags_of_words(session, names)
-    return list(dict.fromkeys(tags[name] for name in names))
+Tags = list[tuple[UUID, str]]
+"""The id and the name of each."""
 
 
-async def tags_of_words(session: AsyncSession, names: Iterable[str]) -> dict[str, tuple[UUID, str]]:
-    """(id, name) of the tag behind each word; words that nobody used before become tags."""
-    wanted = set(names)
-    if not wanted:
-        return {}
-    known = await _known_tags(session, wanted)
+async def place(writer: Writer, slug: str | None, names: Sequence[str]) -> tuple[UUID | None, Tags]:
+    """The topic and the tags that a post names, of the tags as `tags_of_words` gives them.
+
+    Raises Unprocessable when there is no such topic.
+    """
+    rows = await writer.fetch(_places(), {"slug": slug, "words": names})
+    topics = [row for row in rows if row["name"] is None]
+    topic_id = _only_topic(topics, slug) if slug is not None else None
+    known = {row["word"]: (row["id"], row["name"]) for row in rows if row["name"] is not None}
+    tags = await _with_new_tags(writer, known, names)
+    return topic_id, list(dict.fromkeys(tags[name] for name in names))
+
+
+async def tags_of_words(writer: Writer, names: Iterable[str]) -> dict[str, tuple[UUID, str]]:
+    """(id, name) of the tag behind each word: synonyms become their tag, new words new tags."""
+    return await _with_new_tags(writer, await _known_tags(writer, list(names)), names)
+
+
+async def _with_new_tags(
+    writer: Writer, known: dict[str, tuple[UUID, str]], names: Iterable[str]
+) -> dict[str, tuple[UUID, str]]:
     # Sorted, so that two posts with the same new tags cannot wait for each other.
-    words = sorted(wanted - set(known))
-    if words:
-        rows = [{"id": new_id(), "name": word, "created_at": utcnow()} for word in words]
-        await session.execute(insert(Tag).values(rows).on_conflict_do_nothing())
-        known |= await _known_tags(session, words)
-    return known
+    words = sorted(set(names) - set(known))
+    if not words:
+        return known
+    rows = [{"id": new_id(), "name": word, "created_at": utcnow()} for word in words]
+    session = await writer.session()
+    await session.execute(insert(Tag).values(rows).on_conflict_do_nothing())
+    return known | await _known_tags(session, words)
 
 
-async def _known_tags(session: AsyncSession, words: Collection[str]) -> dict[str, tuple[UUID, str]]:
-    rows = await session.fetch(_tags_by_word(), {"words": list(words)})
+async def _known_tags(reader: Reader, words: list[str]) -> dict[str, tuple[UUID, str]]:
+    rows = await reader.fetch(_tags_by_word(), {"words": words}) if words else []
     return {row["word"]: (row["id"], row["name"]) for row in rows}
 
 
-@cache
-def _tags_by_word() -> Prepared:
-    """Tags by their name, then those that a word is a synonym of."""
+def _tags_by_words() -> list[Any]:
+    """Tags by their name, and those that a word is a synonym of."""
     is_wanted = any_(bindparam("words", type_=ARRAY(Text)))
     tags: Any = select(col(Tag.name).label("word"), col(Tag.id), col(Tag.name))
     synonyms = select(col(TagSynonym.name), col(Tag.id), col(Tag.name)).join(
         Tag, col(Tag.id) == TagSynonym.tag_id
     )
-    both = tags.where(col(Tag.name) == is_wanted).union_all(
-        synonyms.where(col(TagSynonym.name) == is_wanted)
-    )
-    return prepare(select(both.subquery()))
+    return [
+        tags.where(col(Tag.name) == is_wanted),
+        synonyms.where(col(TagSynonym.name) == is_wanted),
+    ]
+
+
+@cache
+def _tags_by_word() -> Prepared:
+    return prepare(select(union_all(*_tags_by_words()).subquery()))
+
+
+@cache
+def _places() -> Prepared:
+    """Tags, and the topic, which has no name here."""
+    return prepare(select(union_all(*_tags_by_words(), _topics_by_slug()).subquery()))
 
 
 async def update_tag(
