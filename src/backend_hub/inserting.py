@@ -94,6 +94,8 @@ def _statement(
     if kept_in is not None and read is not None:
         text = cast(select(read.c.json).scalar_subquery(), Text)
         computed = (*computed, (kept_in, func.convert_to(text, literal_column("'UTF8'"))))
+        # What is read comes before it, and all that is to be found before that.
+        shape = tuple(sorted(shape, key=lambda of_model: of_model[0] is kept_in.class_))
     inserts = [_insert(*of_model, computed) for of_model in shape]
     shown: Select[Any] = select(read) if read is not None else select(literal_column("1"))
     return prepare(shown.add_cte(*inserts))

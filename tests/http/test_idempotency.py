@@ -92,6 +92,17 @@ async def test_a_refused_question_leaves_no_key_and_no_tag(hub: Hub) -> None:
     assert await count(hub, Tag) == 1
 
 
+async def test_what_is_answered_and_kept_is_all_that_was_written(hub: Hub) -> None:
+    """Whether the tags were known, and the statement was alone, or not."""
+    ann = await hub.person("ann")
+    await hub.topic("databases")
+    for key in ("key-1", "key-2"):
+        form = question("Where?", topic="databases", tags=["sql", "indexes"])
+        made = (await keyed(ann, "/questions", form, key)).json()
+        assert (made["tags"], made["topic"]["slug"]) == (["sql", "indexes"], "databases")
+        assert made == await ann.read(f"/questions/{made['id']}")
+
+
 async def test_a_retry_gets_its_answer_though_the_hub_has_changed(hub: Hub) -> None:
     admin = await hub.person("root-of-all", Role.admin)
     await hub.topic("databases")
