@@ -144,6 +144,17 @@ async def test_nothing_that_was_written_is_html_in_a_snippet(hub: Hub, text: str
         assert ("<mark>needle</mark>" in hit["title_highlighted"]) == (q == "needle")
 
 
+async def test_a_snippet_is_one_line_and_cuts_no_character(hub: Hub) -> None:
+    ann = await hub.person("ann")
+    body = f"{'x' * 231} 'a'\u00a0\"b\"\n& so on, with a needle"
+    await ask(hub, ann, "A line", body)
+    shown = f"{'x' * 231} &#x27;a&#x27;\u00a0&quot;b&quot;"
+    cut = (await search(hub, "author:ann"))["items"][0]["snippet"]
+    assert cut == shown.removesuffix("\u00a0&quot;b&quot;")  # `&nbsp;` would end at 241
+    found = (await search(hub, "needle"))["items"][0]["snippet"]
+    assert found == f"{shown} &amp; so on, with a <mark>needle</mark>"
+
+
 async def test_facets_count_the_matches(hub: Hub) -> None:
     ann = await hub.person("ann")
     await hub.topic("databases")

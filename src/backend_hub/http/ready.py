@@ -96,14 +96,10 @@ class Listing(Generic[T]):
         """One page."""
         paging = page_values(self.order, page)
         found = (await reader.fetch(self._page(page), {**values, **paging}))[0]
-        if found["more"]:
-            keys = [found[f"_key{number}"] for number in range(len(self.order.columns))]
-            page.next_cursor = encode_cursor(self.order.name, keys)
         total = None
         if page.include_total:
             total = (await reader.fetch(self.total, values))[0]["total"]
-        rest = dump({"next_cursor": page.next_cursor, "total": total})
-        return Ready(b'{"items":[' + found["items"].encode() + b"]," + rest[1:], self.adapter)
+        return Ready(page_json(found, self.order, page, total=total), self.adapter)
 
     def _page(self, page: PageParams) -> Prepared:
         """The statement of such a page: one row, with the items in one text."""
@@ -111,18 +107,29 @@ class Listing(Generic[T]):
         if shape not in self._pages:
             after = after_parameters(self.order) if continued else None
             paged = one_page(self.statement, self.order, limit_parameter(default), after)
-            self._pages[shape] = prepare(_together(as_json(paged).subquery("listed"), default))
+            self._pages[shape] = prepare(together(as_json(paged).subquery("listed"), default))
         return self._pages[shape]
 
 
-def _together(rows: Subquery, default: bool) -> Select[Any]:
+def page_json(found: Row, order: Order, page: PageParams, **rest: Any) -> bytes:
+    """A page as it is sent; when there are more items, it also learns its `next_cursor`."""
+    if found["more"]:
+        keys = [found[f"_key{number}"] for number in range(len(order.columns))]
+        page.next_cursor = encode_cursor(order.name, keys)
+    others = dump({"next_cursor": page.next_cursor, **rest})
+    items: bytes = found["items"].encode()
+    return b'{"items":[' + items + b"]," + others[1:]
+
+
+def together(rows: Subquery, default: bool, more: Any = None) -> Select[Any]:
     """The JSON of a page's items, the keys of its last one, and whether there are more.
 
-    Aggregates take the rows in the order in which the subquery gives them.
+    Aggregates take the rows in the order in which the subquery gives them. Rows that end with the
+    page come with `more`.
     """
-    size: Any = literal_column(str(DEFAULT_LIMIT))
-    if not default:
-        size = bindparam("size", type_=Integer())
+    size = size_parameter(default)
+    if more is None:
+        more = func.count() > size
     texts = func.array_agg(cast(rows.c.json, Text), type_=ARRAY(Text))
     items = func.array_to_string(texts[1:size], literal_column("','"))
     last = [
@@ -131,7 +138,12 @@ def _together(rows: Subquery, default: bool) -> Select[Any]:
         if column.name.startswith("_")
     ]
     shown = func.coalesce(items, literal_column("''")).label("items")
-    return select(shown, (func.count() > size).label("more"), *last)
+    return select(shown, more.label("more"), *last)
+
+
+def size_parameter(default: bool) -> Any:
+    """How many items a page has."""
+    return literal_column(str(DEFAULT_LIMIT)) if default else bindparam("size", type_=Integer())
 
 
 def limit_parameter(default: bool) -> Any:

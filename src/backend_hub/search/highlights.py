@@ -1,67 +1,82 @@
-"""Snippets: what matches in a text, marked, and safe to put into a page."""
+"""Snippets: what matches in a text, marked, and safe to put into a page.
 
-import html
-import re
+PostgreSQL marks and escapes, so that a page of hits comes as finished JSON.
+"""
+
 from typing import Any
 
-from sqlalchemy import ColumnElement, cast, func, literal_column
+from sqlalchemy import ColumnElement, Text, case, cast, func, literal_column
 from sqlalchemy.dialects.postgresql import REGCONFIG
 from sqlmodel import col
 
 from backend_hub.posts.models import Post
 
-# Private-use characters mark a match until the text is escaped; a text's own are removed first.
+# They mark a match in a title until it is escaped; a title's own are removed first.
 START, STOP = "\ue000", "\ue001"
 LONGEST = 20_000
 """Characters of a body's HTML that are looked through; more would cost 20 ms a hit."""
-
-_SELECT = f"StartSel={START}, StopSel={STOP}"
-TITLE = f"{_SELECT}, HighlightAll=true"
-FRAGMENTS = f'{_SELECT}, MaxFragments=2, MaxWords=24, MinWords=8, FragmentDelimiter=" \u2026 "'
 BEGINNING = 240
-_CUT_CHARACTER = re.compile(r"&[^;\s]*$")
+"""Characters that are shown where no word is searched for."""
 
-
-def _literal(text: str) -> ColumnElement[str]:
-    return literal_column(f"'{text}'")
-
-
-def _without_marks(text: ColumnElement[str]) -> ColumnElement[str]:
-    # `translate` goes through the text character by character, and takes five times as long.
-    for mark in (START, STOP):
-        text = func.replace(text, _literal(mark), _literal(""))
-    return text
-
-
-def plain_text() -> ColumnElement[str]:
-    """A body without its tags, its characters still escaped.
-
-    Rendered blocks end with a line feed, so that removing a tag joins no words.
-    """
-    beginning = func.left(col(Post.body_html), literal_column(str(LONGEST)))
-    tag = _literal("<[^>]*>?")
-    return _without_marks(func.regexp_replace(beginning, tag, _literal(""), _literal("g")))
-
-
-def highlighted(
-    text: ColumnElement[str], query: ColumnElement[Any] | None, options: str
-) -> ColumnElement[str]:
-    """The text with its matches between START and STOP; without a query its beginning."""
-    if query is None:
-        return func.left(text, literal_column(str(BEGINNING)))
-    config = cast(col(Post.search_config), REGCONFIG)
-    return func.ts_headline(config, text, query, _literal(options))
+TITLE = f"StartSel={START}, StopSel={STOP}, HighlightAll=true"
+FRAGMENTS = (
+    "StartSel=<mark>, StopSel=</mark>,"
+    ' MaxFragments=2, MaxWords=24, MinWords=8, FragmentDelimiter=" \u2026 "'
+)
+QUOTES = {'"': "&quot;", "'": "&#x27;"}
+ESCAPED = {"&": "&amp;", "<": "&lt;", ">": "&gt;", **QUOTES}
 
 
 def title_highlighted(title: Any, query: ColumnElement[Any] | None) -> ColumnElement[str]:
-    return highlighted(_without_marks(title), query, TITLE)
+    """A title, escaped, with `<mark>` around what the query found."""
+    shown = _replaced(title, {START: "", STOP: ""})
+    if query is not None:
+        shown = _headline(shown, query, TITLE)
+    return _replaced(shown, {**ESCAPED, START: "<mark>", STOP: "</mark>"})
 
 
-def marked(text: str) -> str:
-    """Escaped, whatever it holds, with `<mark>` around what was found."""
-    return html.escape(text).replace(START, "<mark>").replace(STOP, "</mark>")
+def snippet(query: ColumnElement[Any] | None) -> ColumnElement[str]:
+    """The parts of a body that match best, marked; without a query its beginning.
+
+    A body's HTML has its characters escaped. Without tags no `<` and `>` are left in it: those of
+    a snippet are of its marks. Rendered blocks end with a line feed, so that removing a tag joins
+    no words.
+    """
+    html: Any = col(Post.body_html)
+    # To count characters takes longer than to look up the number of bytes.
+    short = func.octet_length(html) <= literal_column(str(LONGEST))
+    beginning = case((short, html), else_=_cut(html, LONGEST))
+    plain = _without(r"<[^>]*>?|>", beginning)
+    shown = _cut(plain, BEGINNING) if query is None else _headline(plain, query, FRAGMENTS)
+    # To replace single spaces, too, would take five times as long.
+    on_one_line = func.btrim(_without(r"\s\s+|[\t-\r]", shown, instead=" "))
+    return _replaced(on_one_line, {"&nbsp;": "\u00a0", **QUOTES})
 
 
-def marked_html(text: str) -> str:
-    """The same for a text whose characters are escaped already."""
-    return marked(html.unescape(_CUT_CHARACTER.sub("", " ".join(text.split()))))
+def _cut(html: ColumnElement[str], length: int) -> ColumnElement[str]:
+    """The first characters, but no part of an escaped one."""
+    return _without(r"&[^;\s]*$", func.left(html, literal_column(str(length))))
+
+
+def _headline(
+    text: ColumnElement[str], query: ColumnElement[Any], options: str
+) -> ColumnElement[str]:
+    config = cast(col(Post.search_config), REGCONFIG)
+    return func.ts_headline(config, text, query, _literal(options), type_=Text())
+
+
+def _without(pattern: str, text: ColumnElement[str], instead: str = "") -> ColumnElement[str]:
+    return func.regexp_replace(
+        text, _literal(pattern), _literal(instead), _literal("g"), type_=Text()
+    )
+
+
+def _replaced(text: ColumnElement[str], characters: dict[str, str]) -> ColumnElement[str]:
+    for old, new in characters.items():
+        text = func.replace(text, _literal(old), _literal(new), type_=Text())
+    return text
+
+
+def _literal(text: str) -> ColumnElement[str]:
+    quoted = text.replace("'", "''")
+    return literal_column(f"'{quoted}'")

@@ -1,7 +1,6 @@
 """A page of search results."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +9,11 @@ from pydantic import TypeAdapter
 
 from backend_hub.auth.actor import Actor
 from backend_hub.errors import Unprocessable
-from backend_hub.http.cursors import DEFAULT_LIMIT, Order, PageParams, cut
-from backend_hub.http.ready import Ready, dump, fields_of, page_values
-from backend_hub.search import highlights
+from backend_hub.http.cursors import DEFAULT_LIMIT, Order, PageParams
+from backend_hub.http.ready import Ready, page_json, page_values
 from backend_hub.search.conditions import terms_of
 from backend_hub.search.query_language import Qualifier, Query, SearchKind, parse
-from backend_hub.search.schemas import SearchHit, SearchPage
+from backend_hub.search.schemas import SearchPage
 from backend_hub.search.statements import (
     KEYS,
     SearchSort,
@@ -23,9 +21,8 @@ from backend_hub.search.statements import (
     page_statement,
     total_statement,
 )
-from backend_hub.statements import Prepared, Reader, Row
+from backend_hub.statements import Reader
 
-NO_FACETS = {"kind": [], "topic": [], "tag": [], "exact": True}
 SEARCH_PAGE = TypeAdapter(SearchPage)
 
 
@@ -73,27 +70,9 @@ async def search(
         default_limit=page.limit == DEFAULT_LIMIT,
         facets=wanted.facets and not continued,
     )
-    statement = page_statement(shape)
-    rows = await reader.fetch(statement, values)
+    found = (await reader.fetch(page_statement(shape), values))[0]
     total = None
     if page.include_total:
         total = (await reader.fetch(total_statement(shape), values))[0]["total"]
-    content = {
-        "items": [_hit(row, statement) for row in cut(rows, order, page)],
-        "next_cursor": page.next_cursor,
-        "total": total,
-        "facets": _facets(rows) if shape.facets else None,
-    }
-    return Ready(dump(content), SEARCH_PAGE)
-
-
-def _facets(rows: Sequence[Row]) -> Any:
-    return Fragment(rows[0]["facets"]) if rows else NO_FACETS
-
-
-def _hit(row: Row, statement: Prepared) -> dict[str, Any]:
-    known = fields_of(row, statement)
-    fields = {name: known[name] for name in SearchHit.model_fields}
-    fields["title_highlighted"] = highlights.marked(fields["title_highlighted"])
-    fields["snippet"] = highlights.marked_html(fields["snippet"])
-    return fields
+    facets = Fragment(found["facets"]) if shape.facets else None
+    return Ready(page_json(found, order, page, total=total, facets=facets), SEARCH_PAGE)

@@ -1,8 +1,8 @@
 """The statements of search: one for a page of hits with its facets, one for a total.
 
 First the matches with their rank, then one page of them, and only for that page the author, the
-title, the tags and the highlighting. The facets ride on the first row, so that what matches is
-found once.
+title, the tags and the highlighting. The facets come in the same row as the page, so that what
+matches is found once.
 """
 
 import functools
@@ -24,7 +24,6 @@ from sqlalchemy import (
     column,
     func,
     literal_column,
-    null,
     select,
     true,
 )
@@ -33,7 +32,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from backend_hub.http.cursors import Order, one_page
-from backend_hub.http.ready import after_parameters, limit_parameter
+from backend_hub.http.ready import after_parameters, limit_parameter, size_parameter, together
 from backend_hub.posts.fulltext import matched_by, queries_in_use, rank_by
 from backend_hub.posts.models import Post, PostTag
 from backend_hub.posts.queries import author_json, tag_names, topic_json
@@ -43,7 +42,7 @@ from backend_hub.resources.models import Resource
 from backend_hub.search import highlights
 from backend_hub.search.conditions import Term, conditions_of
 from backend_hub.search.schemas import MAX_COUNTED, TOP_VALUES
-from backend_hub.statements import Prepared, prepare
+from backend_hub.statements import Prepared, as_json, prepare
 from backend_hub.topics.models import Tag, Topic
 from backend_hub.users.models import User
 
@@ -74,7 +73,7 @@ class Shape:
 
 @functools.lru_cache(maxsize=256)
 def page_statement(shape: Shape) -> Prepared:
-    return prepare(_hits(_matches(shape), shape))
+    return prepare(_page(_matches(shape), shape))
 
 
 @functools.lru_cache(maxsize=256)
@@ -96,35 +95,55 @@ def _matches(shape: Shape) -> CTE:
         )
     viewer: ReaderKind = "member" if shape.signed_in else "visitor"
     statement = statement.where(visible(STAND_INS[viewer]), *conditions_of(shape.terms))
-    # Words are looked up and ranked once; without words an index has the newest at hand.
-    once = "MATERIALIZED" if shape.words else "NOT MATERIALIZED"
-    return statement.cte("matches").prefix_with(once)
+    found = statement.cte("matches")
+    if not shape.words:  # an index has the newest at hand
+        return found.prefix_with("NOT MATERIALIZED")
+    if shape.sort == "relevance" and not shape.continued:  # each rank is computed once anyway
+        return found
+    # Else an index with the order of the page would be walked until enough of it match.
+    return found.prefix_with("MATERIALIZED")
 
 
-def _hits(matches: CTE, shape: Shape) -> Select[Any]:
-    order = Order(shape.sort, [matches.c[key.name] for key in KEYS[shape.sort]])
-    columns = [matches.c.id, *([matches.c.query, matches.c.rank] if shape.words else [])]
+def _page(matches: CTE, shape: Shape) -> Select[Any]:
+    """One row: the JSON of a page's hits, and that of the facets."""
+    hits = _hits(matches, shape)
+    more = select(func.count() > size_parameter(shape.default_limit)).select_from(hits)
+    listed = as_json(_listed(hits, shape)).subquery("listed")
+    statement = together(listed, shape.default_limit, more.scalar_subquery())
+    return statement.add_columns(_facets(matches).label("facets")) if shape.facets else statement
+
+
+def _hits(matches: CTE, shape: Shape) -> CTE:
+    """A page of matches and one more: their keys, and what else is needed of them."""
+    keys = [key.name for key in KEYS[shape.sort]]
+    # A rank that is selected twice is computed twice.
+    others = [name for name in ("query", "rank") if shape.words and name not in keys]
+    order = Order(shape.sort, [matches.c[key] for key in keys])
     after = after_parameters(order) if shape.continued else None
-    paged = one_page(select(*columns), order, limit_parameter(shape.default_limit), after)
-    hits = paged.subquery("hits")
-    keys = [hits.c[f"_key{number}"] for number in range(len(order.columns))]
-    directions = [key.desc() for key in keys]
+    statement = select(*(matches.c[name] for name in others))
+    return one_page(statement, order, limit_parameter(shape.default_limit), after).cte("hits")
+
+
+def _listed(hits: CTE, shape: Shape) -> Select[Any]:
+    """The fields of SearchHit for the hits of the page, and their keys."""
+    names = [f"_key{number}" for number in range(len(KEYS[shape.sort]))]
+    best = select(hits).order_by(*(hits.c[name].desc() for name in names))
+    shown = best.limit(size_parameter(shape.default_limit)).subquery("shown")
+    keys = [shown.c[name] for name in names]
+    rank: Any = shown.c.get("rank", keys[0])
+    if not shape.words:
+        rank = cast(literal_column("0"), Double)
     home = aliased(Post, name="home")
-    rank = hits.c.rank if shape.words else cast(literal_column("0"), Double)
-    statement = (
-        select(*_shown(home, hits.c.query if shape.words else None), rank.label("rank"), *keys)
-        .select_from(hits)
-        .join(Post, col(Post.id) == hits.c.id)
+    return (
+        select(*_shown(home, shown.c.get("query")), rank.label("rank"), *keys)
+        .select_from(shown)
+        .join(Post, col(Post.id) == keys[-1])
         .join(User, col(User.id) == Post.author_id)
         .join(home, col(home.id) == func.coalesce(Post.parent_id, Post.id))
         .outerjoin(Resource, col(Resource.post_id) == Post.id)
         .outerjoin(Question, col(Question.post_id) == home.id)
-        .order_by(*directions)
+        .order_by(*(key.desc() for key in keys))
     )
-    if not shape.facets:
-        return statement
-    first = func.row_number().over(order_by=directions) == literal_column("1")
-    return statement.add_columns(case((first, _facets(matches)), else_=null()).label("facets"))
 
 
 def _shown(home: Any, query: ColumnElement[Any] | None) -> list[Any]:
@@ -140,9 +159,7 @@ def _shown(home: Any, query: ColumnElement[Any] | None) -> list[Any]:
         col(Post.parent_id).label("question_id"),
         col(home.title).label("title"),
         highlights.title_highlighted(col(home.title), query).label("title_highlighted"),
-        highlights.highlighted(highlights.plain_text(), query, highlights.FRAGMENTS).label(
-            "snippet"
-        ),
+        highlights.snippet(query).label("snippet"),
         func.concat("/api/v1/", Post.kind, "s/", Post.id).label("href"),
         author_json().label("author"),
         topic_json(home).label("topic"),
