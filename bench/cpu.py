@@ -6,6 +6,7 @@ a busy machine slows both, and the ratio says what wrk cannot. PostgreSQL's work
 
 import argparse
 import asyncio
+import json
 import os
 import sys
 import tempfile
@@ -27,11 +28,12 @@ from backend_hub.http.slow_senders import HubProtocol
 from backend_hub.logs import configure_logging
 from backend_hub.settings import get_settings
 from bench import servers, works
+from bench.database import VOTER, WRITER, clean
 from bench.load import HOST, Load
 
 CONNECTIONS = 16
 ROUNDS = 9
-READS = [name for name in works.WORKS if name not in works.WRITES]
+WORKS = [name for name in works.WORKS if name != "W10"]  # all of which is Argon2
 
 
 class Memory(asyncio.Transport):
@@ -71,29 +73,44 @@ class Memory(asyncio.Transport):
 class Served:
     """An app behind uvicorn's protocol."""
 
-    def __init__(self, peer: servers.Peer, app: Any, protocol: type[HttpToolsProtocol]) -> None:
+    def __init__(
+        self, peer: servers.Peer, app: Any, protocol: type[HttpToolsProtocol], first: int
+    ) -> None:
         self.peer, self.protocol = peer, protocol
         self.config = Config(app, log_config=None, access_log=False)
         self.config.load()
         self.lifespan = LifespanOn(self.config)
+        self.asked = first
+        """The number of the last request: those of the other side are not asked again."""
 
     async def start(self, right: works.Expected) -> None:
         await self.lifespan.startup()
         arguments = (self.config, ServerState(), self.lifespan.state)
         self.connections = [Memory(self.protocol, *arguments) for _ in range(CONNECTIONS)]
-        self.loads = self.peer.loads(right, lambda _name: "")
+        tokens = {name: await self._signed_in(name) for name in (WRITER, VOTER)}
+        self.loads = self.peer.loads(right, tokens.__getitem__)
         head = await self.connections[0].ask(_request(self.loads["W1"]))
         tags = [line for line in head.split(b"\r\n") if line.startswith(b"etag: ")]
         etag = tags[0].partition(b": ")[2].decode()
         self.loads["W5"] = replace(self.loads["W5"], headers={"If-None-Match": etag})
 
+    async def _signed_in(self, username: str) -> str:
+        answer = await self.connections[0].ask(_request(self.peer.sign_in(username)))
+        body = answer[answer.index(b"{") : answer.rindex(b"}") + 1]  # the limit sends it in chunks
+        token: str = json.loads(body)["access_token"]
+        return token
+
     async def microseconds(self, work: str, requests: int) -> float:
         """CPU of one request."""
-        request = _request(self.loads[work])
+        load = self.loads[work]
+        right = b"HTTP/1.1 %d " % load.status
 
         async def ask_often(connection: Memory) -> None:
             for _ in range(requests // CONNECTIONS):
-                await connection.ask(request)
+                self.asked += 1
+                answer = await connection.ask(_request(replace(load, first=self.asked)))
+                if not answer.startswith(right):
+                    raise ValueError(answer)
 
         before = time.process_time()
         await asyncio.gather(*(ask_often(connection) for connection in self.connections))
@@ -101,15 +118,18 @@ class Served:
 
 
 def _request(load: Load) -> bytes:
-    headers = "".join(f"{name}: {value}\r\n" for name, value in load.headers.items())
-    return f"GET {load.path} HTTP/1.1\r\nHost: {HOST}\r\n{headers}\r\n".encode()
+    path, headers, body = load.request()
+    if body is not None:
+        headers = {**headers, "Content-Length": str(len(body))}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"{load.method} {path} HTTP/1.1\r\nHost: {HOST}\r\n{lines}\r\n".encode() + (body or b"")
 
 
 async def compare(limit: Served, hub: Served, url: str, chosen: list[str], requests: int) -> None:
     right = await works.expected(url)
     for side in (limit, hub):
         await side.start(right)
-    for work in chosen:
+    for work in sorted(chosen, key=works.WRITES.__contains__):  # reads find nothing new
         turns = [
             (await limit.microseconds(work, requests), await hub.microseconds(work, requests))
             for _ in range(ROUNDS + 1)
@@ -123,7 +143,7 @@ async def compare(limit: Served, hub: Served, url: str, chosen: list[str], reque
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.cpu", description=__doc__)
-    parser.add_argument("--works", nargs="+", default=READS, choices=READS)
+    parser.add_argument("--works", nargs="+", default=WORKS, choices=WORKS)
     parser.add_argument("--requests", type=int, default=320, help="of one turn")
     options = parser.parse_args()
     url = os.environ["DATABASE_URL"]  # of a database that `python -m bench` filled
@@ -133,9 +153,13 @@ def main() -> None:
         sys.stderr = nowhere  # the log, which is written all the same
         configure_logging(get_settings())
         raw = import_module("bench.peers.raw")  # it reads the environment
-        sides = Served(limit, raw.app, HttpToolsProtocol), Served(hub, serve(), HubProtocol)
+        sides = (
+            Served(limit, raw.app, HttpToolsProtocol, 0),
+            Served(hub, serve(), HubProtocol, 1_000_000),
+        )
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(compare(*sides, url, options.works, options.requests))
+            runner.run(clean(url))
 
 
 if __name__ == "__main__":

@@ -55,7 +55,8 @@ class Load:
         """Path, headers and body of the first request."""
 
         def filled(text: str) -> str:
-            text = text.replace("{n}", str(self.first)).replace("{value}", "1")
+            later = bool(self.ids) and self.first // len(self.ids) % 2
+            text = text.replace("{n}", str(self.first)).replace("{value}", "-1" if later else "1")
             return text.replace("{id}", self.ids[self.first % len(self.ids)] if self.ids else "")
 
         body = None if self.body is None else filled(self.body).encode()

@@ -47,13 +47,20 @@ class Leases:
         if self._out < self.most:
             self._out += 1
             return await self._connect()
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + self.timeout
+        if (lease := await self._wait(loop, ends)) is not None:
+            return lease
         try:
-            async with asyncio.timeout(self.timeout) as patience:
-                return await self._wait() or await self._connect()
+            async with asyncio.timeout_at(ends) as patience:
+                return await self._connect()
         except TimeoutError:
             if not patience.expired():  # it was connecting that took too long
                 raise
-            raise PoolTimeout(f"No connection for a read within {self.timeout} s") from None
+            raise self._too_late() from None
+
+    def _too_late(self) -> PoolTimeout:
+        return PoolTimeout(f"No connection for a read within {self.timeout} s")
 
     async def _connect(self) -> Lease:
         try:
@@ -72,16 +79,25 @@ class Leases:
         finally:
             self._leave()
 
-    async def _wait(self) -> Lease | None:
+    async def _wait(self, loop: asyncio.AbstractEventLoop, ends: float) -> Lease | None:
         """A connection, or None for the right to take one out of the pool."""
-        place: asyncio.Future[Lease | None] = asyncio.get_running_loop().create_future()
+        place: asyncio.Future[Lease | None] = loop.create_future()
         self._waiting.append(place)
+        # A timer costs a tenth of asyncio.timeout.
+        timer = loop.call_at(ends, self._give_up, place)
         try:
             return await place
         except asyncio.CancelledError:
-            if place.done() and not place.cancelled():  # it came at the same moment
+            # It may have come at the same moment.
+            if place.done() and not place.cancelled() and place.exception() is None:
                 await self._pass_by(place.result())
             raise
+        finally:
+            timer.cancel()
+
+    def _give_up(self, place: asyncio.Future[Lease | None]) -> None:
+        if not place.done():
+            place.set_exception(self._too_late())
 
     async def _pass_by(self, handed: Lease | None) -> None:
         if handed is not None:
