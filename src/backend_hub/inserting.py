@@ -7,7 +7,7 @@ statement ends, so that the rows may refer to each other.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import orjson
@@ -69,16 +69,20 @@ async def insert_together(
     names: dict[type[SQLModel], tuple[str, ...]] = {}
     counts: Counter[type[SQLModel]] = Counter()
     for model, fields in rows:
-        columns = _table(model).c
         names.setdefault(model, tuple(fields))
+        number, in_json = counts[model], _json_columns(model)
         for name, value in fields.items():
-            is_json = isinstance(columns[name].type, JSON)
-            parameter = _parameter(model, name, counts[model])
-            given[parameter] = orjson.dumps(value).decode() if is_json else value
+            text = orjson.dumps(value).decode() if name in in_json else value
+            given[_parameter(model, name, number)] = text
         counts[model] += 1
     shape = tuple((model, names[model], count) for model, count in counts.items())
     statement = _statement(shape, tuple((computed or {}).items()), reading, kept_in)
     return await writer.write(statement, given)
+
+
+@cache
+def _json_columns(model: type[SQLModel]) -> frozenset[str]:
+    return frozenset(column.name for column in _table(model).c if isinstance(column.type, JSON))
 
 
 def _parameter(model: type[SQLModel], name: str, number: int) -> str:
