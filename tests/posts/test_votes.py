@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from fastapi import FastAPI
@@ -115,6 +116,39 @@ async def test_one_voter_many_times_at_once_has_one_vote(live: Hub) -> None:
     async with live.database.reading() as session:
         values = (await session.scalars(select(col(Vote.value)))).all()
     assert values == [1]
+
+
+@pytest.mark.parametrize("mine", [-1, 0, 1])
+@pytest.mark.parametrize("other", [-1, 0, 1])
+@pytest.mark.parametrize("before", [-1, 0, 1])
+async def test_two_processes_that_change_one_vote_count_it_once(
+    live: Hub, before: int, other: int, mine: int
+) -> None:
+    """The other one has not committed when this one begins."""
+    ann, bob = await live.person("ann"), await live.person("bob")
+    created = await ann.create("/resources", link())
+    path = f"/posts/{created['id']}/vote"
+    await bob.put(path, {"value": before})
+    ids = {"post": UUID(created["id"]), "user": UUID(bob.id)}
+    async with live.database.transaction() as session:
+        if other != before:
+            await session.execute(text("DELETE FROM votes WHERE user_id = :user"), ids)
+            change = {**ids, "value": other, "moved": other - before}
+            if other:
+                await session.execute(
+                    text("INSERT INTO votes VALUES (:post, :user, :value, now())"), change
+                )
+            await session.execute(
+                text("UPDATE posts SET score = score + :moved WHERE id = :post"), change
+            )
+        voting = asyncio.create_task(bob.put(path, {"value": mine}))
+        await asyncio.sleep(0.15)
+    answer = await voting
+    assert (answer.status_code, answer.json()["value"]) == (200, mine)
+    read = await bob.read(f"/resources/{created['id']}")
+    assert (read["score"], read["viewer"]["vote"]) in {(mine, mine), (other, other)}
+    if mine != before:  # it had to wait, and came last
+        assert read["score"] == answer.json()["score"] == mine
 
 
 async def test_votes_and_comments_at_once_never_deadlock(live: Hub) -> None:

@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 
 import orjson
 from pydantic import TypeAdapter
-from sqlalchemy import Integer, Uuid, bindparam, delete, func, or_, select, update
+from sqlalchemy import Integer, Uuid, bindparam, delete, func, or_, select, union_all, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 
@@ -89,27 +89,24 @@ def _vote(kind: ReaderKind, up_or_down: bool) -> Prepared:
     changed since is left alone, and nothing is `done`: the statement is run again.
     """
     mine = (col(Vote.post_id) == POST_ID, col(Vote.user_id) == ACTOR_ID)
-    given = select(col(Vote.value)).where(*mine).scalar_subquery()
+    mine_before = select(col(Vote.value)).where(*mine).scalar_subquery()
     post = (
-        select(col(Post.author_id), col(Post.score), func.coalesce(given, 0).label("before"))
+        select(col(Post.author_id), col(Post.score), func.coalesce(mine_before, 0).label("before"))
         .where(col(Post.id) == POST_ID, visible(STAND_INS[kind]))
         .cte("post")
     )
     before = select(post.c.before).scalar_subquery()
-    changes = select(POST_ID, ACTOR_ID, VALUE, NOW).where(
-        post.c.author_id != ACTOR_ID, post.c.before != VALUE
-    )
-    kept: Any
+    changes = post.c.author_id != ACTOR_ID, post.c.before != VALUE
+    # Only what is still as it was seen.
     if up_or_down:
-        row = insert(Vote).from_select(["post_id", "user_id", "value", "created_at"], changes)
-        kept = row.on_conflict_do_update(
-            index_elements=["post_id", "user_id"],
-            set_={"value": VALUE},
-            where=col(Vote.value) == before,
-        )
+        row = select(POST_ID, ACTOR_ID, VALUE, NOW).where(*changes, post.c.before == 0)
+        given = insert(Vote).from_select(["post_id", "user_id", "value", "created_at"], row)
+        turned = update(Vote).values(value=VALUE).where(*mine, col(Vote.value) == before, *changes)
+        ways: list[Any] = [given.on_conflict_do_nothing(), turned]
     else:
-        kept = delete(Vote).where(*mine, col(Vote.value) == before, changes.exists())
-    kept = kept.returning(col(Vote.post_id)).cte("kept")
+        ways = [delete(Vote).where(*mine, col(Vote.value) == before, *changes)]
+    done = [way.returning(col(Vote.post_id)).cte(f"way_{n}") for n, way in enumerate(ways)]
+    kept = union_all(*(select(way) for way in done)).cte("kept")
     moved = (
         update(Post)
         .where(col(Post.id) == kept.c.post_id)
