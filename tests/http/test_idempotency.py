@@ -197,6 +197,28 @@ async def test_a_crash_leaves_neither_the_key_nor_the_row(
     assert (retried.status_code, "Idempotency-Replayed" in retried.headers) == (201, False)
 
 
+async def test_a_statement_that_dies_leaves_neither_too(live: Hub) -> None:
+    """Its connection is cut while it waits for somebody who changes its topic."""
+    ann = await live.person("ann")
+    await live.topic("databases")
+    form = question(topic="databases", tags=[])
+    cut = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    async with live.database.transaction() as session, live.database.reading() as watching:
+        await session.execute(text("SELECT 1 FROM topics FOR UPDATE"))
+        asking = asyncio.create_task(keyed(ann, "/questions", form))
+        while not asking.done() and not (await watching.execute(cut)).all():
+            await asyncio.sleep(0.01)
+        failed = await asking
+    assert failed.status_code == 503, failed.text
+    assert failed.headers["Retry-After"]
+    assert (await count(live, Post), await count(live, IdempotencyRecord)) == (0, 0)
+    retried = await keyed(ann, "/questions", form)
+    assert (retried.status_code, "Idempotency-Replayed" in retried.headers) == (201, False)
+
+
 async def test_registering_takes_a_key_too(hub: Hub) -> None:
     form = {"username": "ann", "email": "ann@example.org", "password": PASSWORD}
     first = await keyed(hub.visitor, "/auth/register", form)
