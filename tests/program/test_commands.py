@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from backend_hub.cli import fail
+from backend_hub.cli import app, fail
 from backend_hub.settings import settings_page
 from tests.program.conftest import Program
 
@@ -82,9 +83,9 @@ def test_a_database_out_of_reach_is_one_line(program: Program) -> None:
         *("export-openapi", "doctor"),
     ],
 )
-def test_every_command_has_help_with_an_example(program: Program, command: str) -> None:
-    done = program.run(*command.split(), "--help")
-    assert done.returncode == 0
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    done = CliRunner().invoke(app, [*command.split(), "--help"])
+    assert done.exit_code == 0
     assert "Example:" in done.stdout
 
 
@@ -104,7 +105,6 @@ def test_keys_are_rotated_listed_and_retired(program: Program) -> None:
             if line.rstrip().endswith(("signs", "verifies", "retired"))
         }
 
-    assert program.run("seed").returncode == 0
     first = program.run("keys", "rotate")
     assert first.returncode == 0, first.stderr
     old = first.stdout.split()[0]
