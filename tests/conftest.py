@@ -18,12 +18,15 @@ import httpx
 import hypothesis
 import pytest
 from fastapi import FastAPI
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from backend_hub import embedded
 from backend_hub.app import create_app, lifespan
+from backend_hub.auth import passwords
 from backend_hub.db import AsyncSession, Database
 from backend_hub.logs import configure_logging
 from backend_hub.migrate import upgrade
@@ -39,6 +42,12 @@ STARTED: list[tuple[embedded.Server, Path]] = []
 
 hypothesis.settings.register_profile("hub", deadline=None)  # no test is held to a time
 hypothesis.settings.load_profile("hub")
+
+# Every person in a test is hashed twice, a third of the time of all tests. The hubs that run in
+# processes of their own take the time that it takes in life.
+REAL_HASHER = passwords._hasher
+passwords._hasher = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
+passwords._DUMMY = passwords._hasher.hash("nobody")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -20,7 +20,6 @@ from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
 from backend_hub import migrate as migrations
-from backend_hub.app import create_app
 from backend_hub.auth.schemas import NewAccount
 from backend_hub.auth.service import make_admin
 from backend_hub.backup import count_tables, major_version, read_backup, write_backup
@@ -338,6 +337,10 @@ def export_openapi(
 
     Example: [bold]backend-hub export-openapi --output openapi.json[/bold]
     """
+    # The routes are half of what a command would import, and no other command needs them: `serve`
+    # leaves them to uvicorn.
+    from backend_hub.app import create_app  # noqa: PLC0415
+
     document = json.dumps(create_app(prepared()).openapi(), indent=2, ensure_ascii=False) + "\n"
     if output is None:
         sys.stdout.write(document)

@@ -9,6 +9,7 @@ from sqlalchemy import update
 
 from backend_hub.db import utcnow
 from backend_hub.users.models import Role, User
+from tests.conftest import REAL_HASHER
 from tests.hub import PASSWORD, Hub
 
 FORM = {"username": "ann", "email": "ann@example.org", "password": PASSWORD}
@@ -56,6 +57,11 @@ async def test_any_long_password_is_taken_whole(hub: Hub, password: str) -> None
     assert (await sign_in(hub, "ann", password.swapcase())).status_code == 401 or (
         password.swapcase() == password
     )
+
+
+def test_a_password_is_hashed_as_owasp_says() -> None:
+    """The one parameter that the other tests do not have as it is in life."""
+    assert REAL_HASHER.hash(PASSWORD).startswith("$argon2id$v=19$m=19456,t=2,p=1$")
 
 
 async def test_a_password_may_be_typed_on_another_keyboard(hub: Hub) -> None:

@@ -1,6 +1,9 @@
 """What `backend-hub doctor --url` reads in the metrics of a running hub."""
 
-from backend_hub.signals import judge
+import asyncio
+
+from backend_hub.settings import load_settings
+from backend_hub.signals import examine_running, judge
 from tests.program.conftest import Program, program
 
 __all__ = ["program"]
@@ -29,14 +32,15 @@ def test_each_signal_is_judged_by_itself() -> None:
     assert wrong(used=9) == {"connections"}
 
 
-def test_the_doctor_asks_a_hub_that_runs_and_says_when_none_does(program: Program) -> None:
+async def test_the_doctor_asks_a_hub_that_runs_and_says_when_none_does(program: Program) -> None:
     program.environment["HUB_METRICS_TOKEN"] = "scrape-me-softly"
-    program.start()
-    fine = program.run("doctor", "--url", program.url)
+    await asyncio.to_thread(program.start, "--no-seed")
+    fine = await asyncio.to_thread(program.run, "doctor", "--url", program.url)
     assert fine.returncode == 0, fine.stdout + fine.stderr
     assert "of 10 at work" in fine.stdout
-    program.environment["HUB_METRICS_TOKEN"] = "another-token-entirely"
-    assert "Same token?" in program.run("doctor", "--url", program.url).stdout
-    away = program.run("doctor", "--url", "http://127.0.0.1:9")
+    stranger = load_settings(environment="development", metrics_token="another-token-entirely")
+    [finding] = await examine_running(stranger, program.url)
+    assert (finding.fine, "Same token?" in finding.remedy) == (False, True)
+    away = await asyncio.to_thread(program.run, "doctor", "--url", "http://127.0.0.1:9")
     assert away.returncode == 1
     assert "running hub" in away.stdout

@@ -74,9 +74,10 @@ def python_generator() -> Path:
     folder = ROOT / ".cache" / f"openapi-python-client-{GENERATOR_VERSION}"
     program = folder / "bin" / "openapi-python-client"
     if not program.exists():
-        run([sys.executable, "-m", "venv", folder])
+        uv = [sys.executable, "-m", "uv"]
+        run([*uv, "venv", "--quiet", "--python", sys.executable, folder])
         package = f"openapi-python-client=={GENERATOR_VERSION}"
-        run([folder / "bin" / "pip", "install", "--quiet", package])
+        run([*uv, "pip", "install", "--quiet", "--python", folder / "bin" / "python", package])
     return program
 
 

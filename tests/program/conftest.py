@@ -73,7 +73,8 @@ class Program:
                 if httpx.get(f"{self.url}/health/ready", timeout=2).status_code == 200:
                     return self
             except httpx.TransportError:
-                time.sleep(0.05)
+                pass
+            time.sleep(0.05)
         raise AssertionError(self.log)
 
     def stop(self, number: int) -> int:

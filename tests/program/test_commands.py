@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from backend_hub.cli import fail
+from backend_hub.cli import app, fail
 from backend_hub.settings import settings_page
 from tests.program.conftest import Program
 
@@ -32,7 +33,6 @@ def test_the_hub_is_set_up_and_filled_by_commands(program: Program) -> None:
     seeded = program.run("seed")
     assert seeded.returncode == 0, seeded.stderr
     assert " 0 new" not in seeded.stdout
-    assert "0 new" in program.run("seed").stdout
     (program.folder / "list.md").write_text(LIST)
     tried = program.run("import", "awesome", "list.md", "--dry-run")
     assert "2 links would be added" in tried.stdout, tried.stderr
@@ -54,7 +54,6 @@ def test_the_hub_is_set_up_and_filled_by_commands(program: Program) -> None:
 def test_a_broken_list_and_an_unknown_topic_are_one_line(program: Program) -> None:
     (program.folder / "broken.md").write_bytes(b"# A list\n- \xff\xfe\n")
     (program.folder / "list.md").write_text(LIST)
-    program.run("migrate")
     for arguments in (["broken.md"], ["list.md", "--under", "no-such-topic"]):
         done = program.run("import", "awesome", *arguments)
         assert done.returncode == 1
@@ -82,9 +81,9 @@ def test_a_database_out_of_reach_is_one_line(program: Program) -> None:
         *("export-openapi", "doctor"),
     ],
 )
-def test_every_command_has_help_with_an_example(program: Program, command: str) -> None:
-    done = program.run(*command.split(), "--help")
-    assert done.returncode == 0
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    done = CliRunner().invoke(app, [*command.split(), "--help"])
+    assert done.exit_code == 0
     assert "Example:" in done.stdout
 
 
@@ -104,7 +103,6 @@ def test_keys_are_rotated_listed_and_retired(program: Program) -> None:
             if line.rstrip().endswith(("signs", "verifies", "retired"))
         }
 
-    assert program.run("seed").returncode == 0
     first = program.run("keys", "rotate")
     assert first.returncode == 0, first.stderr
     old = first.stdout.split()[0]

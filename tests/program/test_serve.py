@@ -5,7 +5,6 @@ import signal
 import socket
 
 import httpx
-import pytest
 
 from backend_hub.imports.demo import DEMO_PASSWORD
 from tests.hub import link
@@ -26,50 +25,50 @@ def add_link(program: Program, title: str) -> str:
     return str(answer.headers["Location"])
 
 
-@pytest.mark.parametrize("stop_by", [signal.SIGINT, signal.SIGTERM])
-def test_a_hub_starts_in_an_empty_folder_and_stops_with_its_database(
-    program: Program, stop_by: signal.Signals
-) -> None:
+def stops_by(program: Program, number: signal.Signals) -> None:
+    """Stop the hub by a signal, and its database with it."""
+    assert program.postgres() is not None
+    assert program.stop(number) in {0, 128 + number, 1, 130}
+    assert program.postgres() is None, "PostgreSQL outlived the hub"
+
+
+def test_a_hub_starts_in_an_empty_folder_and_stops_with_its_database(program: Program) -> None:
     program.start()
     assert f"{program.url}/docs" in program.log
     assert DEMO_PASSWORD in program.log
     resources = httpx.get(f"{program.url}/api/v1/resources?include_total=true").json()
     assert resources["total"] >= 21 * 5, "the catalogue is there"
     location = add_link(program, "Kept")
-    assert program.postgres() is not None
-    assert program.stop(stop_by) in {0, 128 + stop_by, 1, 130}
-    assert program.postgres() is None, "PostgreSQL outlived the hub"
+    stops_by(program, signal.SIGINT)
     program.start()
     assert httpx.get(f"{program.url}{location}").json()["title"] == "Kept"
     assert "0 new" in program.log, "a second start seeds nothing anew"
+    stops_by(program, signal.SIGTERM)
 
 
-def test_after_kill_9_of_hub_and_database_the_next_start_recovers(program: Program) -> None:
-    program.start()
-    location = add_link(program, "Acknowledged")
+def kill(program: Program) -> None:
+    """Kill -9 of the hub, not of its database."""
     assert program.process is not None
-    postgres = program.postgres()
-    assert postgres is not None
     os.killpg(program.process.pid, signal.SIGKILL)
-    os.kill(postgres, signal.SIGKILL)
     program.process.wait()
-    program.start()
-    assert httpx.get(f"{program.url}{location}").json()["title"] == "Acknowledged"
-    program.stop(signal.SIGTERM)
-    assert program.postgres() is None
 
 
-def test_after_kill_9_of_the_hub_alone_the_next_one_takes_its_database_over(
+def test_after_kill_9_the_next_start_recovers_the_database_or_takes_it_over(
     program: Program,
 ) -> None:
     program.start()
-    assert program.process is not None
-    os.killpg(program.process.pid, signal.SIGKILL)
-    program.process.wait()
-    assert program.postgres() is not None
+    location = add_link(program, "Acknowledged")
+    postgres = program.postgres()
+    assert postgres is not None
+    kill(program)
+    os.kill(postgres, signal.SIGKILL)
     program.start()
-    program.stop(signal.SIGTERM)
-    assert program.postgres() is None
+    assert httpx.get(f"{program.url}{location}").json()["title"] == "Acknowledged"
+    running = program.postgres()
+    kill(program)
+    program.start()
+    assert program.postgres() == running, "it is taken over"
+    stops_by(program, signal.SIGTERM)
 
 
 def test_two_workers_serve_one_database_and_one_key(program: Program) -> None:
