@@ -209,7 +209,7 @@ async def test_a_statement_that_dies_leaves_neither_too(live: Hub) -> None:
     async with live.database.transaction() as session, live.database.reading() as watching:
         await session.execute(text("SELECT 1 FROM topics FOR UPDATE"))
         asking = asyncio.create_task(keyed(ann, "/questions", form))
-        while not asking.done() and not (await watching.execute(cut)).all():
+        while not asking.done() and not (await watching.execute(cut)).all():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         failed = await asking
     assert failed.status_code == 503, failed.text
