@@ -243,11 +243,11 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         app.state.database = database
     problems.install(app)
     api = PrefixRouter(prefix="/api/v1")
+    app.include_router(api)  # while it is empty: else FastAPI builds all of its routes twice
     for router in ROUTERS:
         # A token that is not valid is refused wherever it is sent; signing in takes none.
         known = [] if router in SIGNING_IN else [Depends(optional_actor)]
         api.include_router(router, dependencies=known)
-    app.include_router(api)
     app.include_router(health.router)
     app.include_router(auth.well_known)
     app.include_router(oauth.router)
