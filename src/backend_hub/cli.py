@@ -115,7 +115,7 @@ def run_server(settings: Settings, host: str, port: int, workers: int, reload: b
     # not (docs/performance.md).
     vars(sys.modules["__main__"]).pop("__file__", None)
     uvicorn.run(
-        "backend_hub.app:serve",
+        "backend_hub.worker:serve",
         factory=True,
         http="backend_hub.http.slow_senders:HubProtocol",
         host=host,
