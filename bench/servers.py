@@ -203,5 +203,6 @@ def environment(peer: Peer, url: str) -> dict[str, str]:
         "BENCH_SQL": json.dumps(STATEMENTS),
         "NODE_ENV": "production",
         "PYTHONPATH": os.pathsep.join(path),
+        "PYTHONDONTWRITEBYTECODE": "",  # an installed server has been compiled
         **peer.environment,
     }

@@ -1,7 +1,6 @@
 """The application: its lifespan, its layers, its routers."""
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -51,7 +50,6 @@ from backend_hub.identity import router as identity
 from backend_hub.identity.flow import purge_trips
 from backend_hub.identity.metadata import Directory
 from backend_hub.identity.presets import keep_configured_providers
-from backend_hub.logs import configure_logging
 from backend_hub.mail.delivery import delivers, keep_delivering, purge_expired_mails
 from backend_hub.oauth import client_router as clients
 from backend_hub.oauth import registration_router as registration
@@ -243,11 +241,11 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         app.state.database = database
     problems.install(app)
     api = PrefixRouter(prefix="/api/v1")
+    app.include_router(api)  # while it is empty: else FastAPI builds all of its routes twice
     for router in ROUTERS:
         # A token that is not valid is refused wherever it is sent; signing in takes none.
         known = [] if router in SIGNING_IN else [Depends(optional_actor)]
         api.include_router(router, dependencies=known)
-    app.include_router(api)
     app.include_router(health.router)
     app.include_router(auth.well_known)
     app.include_router(oauth.router)
@@ -255,18 +253,6 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     site.install(app)
     access.check(app)
     app.openapi = lambda: _openapi(app, settings)  # type: ignore[method-assign]
-    return app
-
-
-def serve() -> FastAPI:
-    """The service of a worker: what lives as long as it does is not looked through for garbage,
-    and for the rest many requests go by between two looks."""
-    settings = get_settings()
-    configure_logging(settings)  # one of several workers is a process that knows nothing yet
-    app = create_app(settings)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000)
     return app
 
 

@@ -20,22 +20,18 @@ from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
 from backend_hub import migrate as migrations
-from backend_hub.auth.schemas import NewAccount
-from backend_hub.auth.service import make_admin
 from backend_hub.backup import count_tables, major_version, read_backup, write_backup
-from backend_hub.doctor import examine
 from backend_hub.errors import ConfigurationError, HubError
 from backend_hub.http.metrics import shared_metrics
-from backend_hub.http.schemas import DEFAULT_LICENSE
-from backend_hub.imports.awesome_import import ImportReport, import_awesome, read_list
-from backend_hub.imports.catalogue import seed_catalogue
-from backend_hub.imports.demo import DEMO_PASSWORD, seed_demo
+from backend_hub.import_cli import import_commands
 from backend_hub.keys_cli import key_commands
 from backend_hub.logs import configure_logging
 from backend_hub.running import migrated_database, running_database, with_session
 from backend_hub.setting_types import LOOPBACK, without_password
 from backend_hub.settings import Settings, load_settings, settings_page
 
+# What one command alone needs is imported in it: `serve` is up a second earlier, and beside its
+# workers it is half as large.
 T = TypeVar("T")
 out = Console()
 err = Console(stderr=True)
@@ -46,8 +42,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-importer = typer.Typer(help="Bring in content from elsewhere.", no_args_is_help=True)
-app.add_typer(importer, name="import")
 
 WORKER_START_WITHIN = 60
 """Seconds; uvicorn kills a worker that does not answer by then, and five are too few for a busy
@@ -121,7 +115,7 @@ def run_server(settings: Settings, host: str, port: int, workers: int, reload: b
     # not (docs/performance.md).
     vars(sys.modules["__main__"]).pop("__file__", None)
     uvicorn.run(
-        "backend_hub.app:serve",
+        "backend_hub.worker:serve",
         factory=True,
         http="backend_hub.http.slow_senders:HubProtocol",
         host=host,
@@ -149,6 +143,8 @@ def announce(settings: Settings, url: str) -> None:
         f"  Database    {without_password(where)}",
     ]
     if settings.development:
+        from backend_hub.imports.demo import DEMO_PASSWORD  # noqa: PLC0415
+
         lines.append(f"  Sign in     demo or demo-admin, password {DEMO_PASSWORD}")
     out.print("\n".join(lines), soft_wrap=True, highlight=False)
 
@@ -177,6 +173,9 @@ def seed() -> None:
 
 
 def run_seed(settings: Settings, url: str) -> None:
+    from backend_hub.imports.catalogue import seed_catalogue  # noqa: PLC0415
+    from backend_hub.imports.demo import seed_demo  # noqa: PLC0415
+
     with Progress(console=err, transient=True) as bars:
         bar = bars.add_task("Catalogue", total=None)
 
@@ -192,74 +191,6 @@ def run_seed(settings: Settings, url: str) -> None:
     out.print(
         f"Catalogue: {report.created} new, {report.updated} updated, "
         f"{report.unchanged} unchanged, {report.kept} kept as members left them."
-    )
-
-
-@importer.command("awesome")
-def import_awesome_list(
-    file: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="A Markdown list.")
-    ],
-    name: Annotated[
-        str | None, typer.Option(help="The list's name; by default its first heading.")
-    ] = None,
-    under: Annotated[
-        str | None, typer.Option(help="Slug of a topic to put the list's headings under.")
-    ] = None,
-    language: Annotated[str, typer.Option(help="BCP 47 language of the list.")] = "en",
-    license_id: Annotated[
-        str, typer.Option("--license", help="SPDX identifier of the list's licence.")
-    ] = DEFAULT_LICENSE,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")] = False,
-) -> None:
-    """Import an awesome-style Markdown list: headings become topics, items become links.
-
-    A second run adds nothing. Example: [bold]backend-hub import awesome list.md --dry-run[/bold]
-    """
-    settings = prepared()
-    text = read_list(file)
-    with migrated_database(settings) as url, Progress(console=err, transient=True) as bars:
-        bar = bars.add_task(file.name, total=None)
-
-        async def work(session: Any) -> ImportReport:
-            return await import_awesome(
-                session,
-                text,
-                name=name,
-                file_name=file.name,
-                under=under,
-                language=language,
-                license_id=license_id,
-                dry_run=dry_run,
-                progress=lambda done, total: bars.update(bar, completed=done, total=total),
-            )
-
-        report = with_session(settings, url, work)
-    show_import(report)
-
-
-def show_import(report: ImportReport) -> None:
-    """What an import did, or would do: a line a topic, and a line for what was left out."""
-    table = Table(box=None)
-    for heading in ("Topic", "", "New", "There already"):
-        table.add_column(heading, justify="left" if heading in {"Topic", ""} else "right")
-    for topic in report.topics:
-        made = "new" if topic.created else ""
-        table.add_row("  " * topic.depth + topic.name, made, str(topic.new), str(topic.existing))
-    out.print(table, markup=False)
-    for skipped in report.skipped:
-        out.print(
-            f"line {skipped.line}: {skipped.reason}: {skipped.text}",
-            soft_wrap=True,
-            highlight=False,
-            markup=False,
-        )
-    verb = "would be added" if report.dry_run else "added"
-    out.print(
-        f"{report.title}: {report.new} links {verb}, {len(report.existing)} were there already, "
-        f"{len(report.skipped)} skipped.",
-        soft_wrap=True,
-        highlight=False,
     )
 
 
@@ -282,6 +213,9 @@ def create_admin(
 
     Example: [bold]backend-hub create-admin --username ada --email ada@example.org[/bold]
     """
+    from backend_hub.auth.schemas import NewAccount  # noqa: PLC0415
+    from backend_hub.auth.service import make_admin  # noqa: PLC0415
+
     settings = prepared()
     try:
         form = NewAccount(username=username, email=email, password=password)
@@ -337,8 +271,6 @@ def export_openapi(
 
     Example: [bold]backend-hub export-openapi --output openapi.json[/bold]
     """
-    # The routes are half of what a command would import, and no other command needs them: `serve`
-    # leaves them to uvicorn.
     from backend_hub.app import create_app  # noqa: PLC0415
 
     document = json.dumps(create_app(prepared()).openapi(), indent=2, ensure_ascii=False) + "\n"
@@ -366,6 +298,8 @@ def doctor(
 
     Example: [bold]backend-hub doctor --url http://127.0.0.1:8000[/bold]
     """
+    from backend_hub.doctor import examine  # noqa: PLC0415
+
     settings = prepared()
     with running_database(settings) as database_url:
         findings = asyncio.run(examine(settings, database_url, url))
@@ -377,6 +311,7 @@ def doctor(
         raise typer.Exit(1)
 
 
+app.add_typer(import_commands(prepared, migrated_database, with_session), name="import")
 app.add_typer(key_commands(prepared, migrated_database, with_session), name="keys")
 
 

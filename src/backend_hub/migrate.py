@@ -2,20 +2,20 @@
 
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import structlog
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from alembic import command
 from backend_hub.db import AsyncSession, sqlstate
 from backend_hub.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+# Alembic is imported where it is used: 8 MiB and 80 ms, and most starts find nothing to migrate.
 log = structlog.get_logger(__name__)
 
 PACKAGED = Path(__file__).with_name("migrations")
@@ -31,10 +31,17 @@ ATTEMPTS = 15
 _alembic = threading.Lock()  # Alembic's context is one for the whole process
 
 
-def alembic_config(url: str) -> Config:
-    """Alembic's settings for a database; the migrations come from the wheel or the checkout."""
+def _folder() -> Path:
+    """Where the migrations are: in the wheel or in the checkout."""
+    return PACKAGED if PACKAGED.is_dir() else CHECKOUT
+
+
+def alembic_config(url: str) -> "Config":
+    """Alembic's settings for a database."""
+    from alembic.config import Config  # noqa: PLC0415
+
     config = Config()
-    config.set_main_option("script_location", str(PACKAGED if PACKAGED.is_dir() else CHECKOUT))
+    config.set_main_option("script_location", str(_folder()))
     config.set_main_option("path_separator", "os")
     config.attributes["url"] = url
     return config
@@ -46,22 +53,26 @@ def upgrade(url: str, revision: str = "head", *, lock_timeout: int = LOCK_TIMEOU
     Also puts events that were restored from another cluster behind those of this one. Raises
     DBAPIError when somebody holds a lock through all attempts; `lock_timeout` is in milliseconds.
     """
-    _run(command.upgrade, url, revision, lock_timeout)
+    _run("upgrade", url, revision, lock_timeout)
 
 
 def downgrade(url: str, revision: str, *, lock_timeout: int = LOCK_TIMEOUT) -> None:
     """Undo migrations down to a revision, or to `base`; raises as `upgrade` does."""
-    _run(command.downgrade, url, revision, lock_timeout)
+    _run("downgrade", url, revision, lock_timeout)
 
 
-def _run(verb: Callable[[Config, str], None], url: str, revision: str, lock_timeout: int) -> None:
+def _run(verb: Literal["upgrade", "downgrade"], url: str, revision: str, lock_timeout: int) -> None:
     """Try again when a lock was not to be had: a long read ends some time."""
+    from alembic.util import CommandError  # noqa: PLC0415
+
+    from alembic import command  # noqa: PLC0415
+
     config = alembic_config(url)
     config.attributes["lock_timeout"] = lock_timeout
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with _alembic:
-                verb(config, revision)
+                getattr(command, verb)(config, revision)
             return
         except CommandError as error:
             raise ConfigurationError(f"The migrations do not fit the database: {error}") from None
@@ -72,9 +83,14 @@ def _run(verb: Callable[[Config, str], None], url: str, revision: str, lock_time
             time.sleep(lock_timeout / 1_000)  # those who queued behind it go first
 
 
-def head() -> str | None:
+def revisions() -> list[str]:
+    """The migrations that this version ships, oldest first: their files begin with their names."""
+    return sorted(path.name.partition("_")[0] for path in _folder().glob("versions/*_*.py"))
+
+
+def head() -> str:
     """The newest migration that this version ships."""
-    return ScriptDirectory.from_config(alembic_config("")).get_current_head()
+    return revisions()[-1]
 
 
 def is_behind(revision: str | None) -> bool:
@@ -83,9 +99,7 @@ def is_behind(revision: str | None) -> bool:
     A revision that it does not know is a newer version's: migrations only add, so the processes
     of this one may start and serve until they are replaced.
     """
-    scripts = ScriptDirectory.from_config(alembic_config(""))
-    known = {script.revision for script in scripts.walk_revisions()}
-    return revision is None or (revision in known and revision != scripts.get_current_head())
+    return revision is None or revision in revisions()[:-1]
 
 
 async def current(session: AsyncSession) -> str | None:

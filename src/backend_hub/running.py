@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 from backend_hub import migrate as migrations
+from backend_hub import tables  # noqa: F401 - rows of one model refer to those of others
 from backend_hub.db import Database
 from backend_hub.embedded import embedded_postgres
 from backend_hub.errors import ConfigurationError
@@ -32,13 +33,16 @@ def migrated_database(settings: Settings, *, migrate: bool | None = None) -> Ite
     else refused with ConfigurationError while it is behind.
     """
     with running_database(settings) as url:
-        if settings.embedded if migrate is None else migrate:
+        if migrate:
             migrations.upgrade(url)
-        elif migrations.is_behind(here := with_session(settings, url, migrations.current)):
-            raise ConfigurationError(
-                f"The database is at {here or 'nothing'}, this version needs "
-                f"{migrations.head()}: run `backend-hub migrate`"
-            )
+        elif (here := with_session(settings, url, migrations.current)) != migrations.head():
+            if settings.embedded and migrate is None:
+                migrations.upgrade(url)
+            elif migrations.is_behind(here):
+                raise ConfigurationError(
+                    f"The database is at {here or 'nothing'}, this version needs "
+                    f"{migrations.head()}: run `backend-hub migrate`"
+                )
         yield url
 
 

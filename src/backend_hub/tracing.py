@@ -5,7 +5,7 @@ requests are sampled is OpenTelemetry's own to say (`OTEL_TRACES_SAMPLER`).
 """
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 from opentelemetry.trace import SpanKind, StatusCode, Tracer
@@ -15,56 +15,31 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from backend_hub.errors import ConfigurationError
 from backend_hub.settings import Settings
 
-try:  # they come with the extra `telemetry`
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.instrumentation.httpx import (
-        HTTPX2ClientInstrumentor,
-        HTTPXClientInstrumentor,
-    )
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-except ImportError:
-    INSTALLED = False
-    SpanProcessor = object  # type: ignore[assignment,misc]
-else:
-    INSTALLED = True
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
 
-API = "/api/v1/"
 FLUSH_SECONDS = 5
-
-
-class _Discreet(SpanProcessor):
-    """Takes the query off spans of pages and of OAuth, where it holds codes and tokens."""
-
-    def on_start(self, span: "Span", parent_context: Any = None) -> None:
-        attributes = span.attributes or {}
-        path = str(attributes.get("url.path", API))
-        if "url.query" in attributes and not path.startswith(API):
-            span.set_attribute("url.query", "REDACTED")
 
 
 def make_provider(settings: Settings) -> "TracerProvider | None":
     """Where spans go, or None without an endpoint; raises ConfigurationError without the extra."""
     if not settings.otlp_endpoint:
         return None
-    if not INSTALLED:
+    try:  # it comes with the extra `telemetry`, and is 9 MiB that only a hub with an endpoint needs
+        from backend_hub import spans  # noqa: PLC0415
+    except ImportError:
         raise ConfigurationError(
             "HUB_OTLP_ENDPOINT is set: pip install 'backend-hub[telemetry]', or unset it"
-        )
-    provider = TracerProvider(resource=Resource.create({"service.name": "backend-hub"}))
-    endpoint = f"{settings.otlp_endpoint.rstrip('/')}/v1/traces"
-    provider.add_span_processor(_Discreet())
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
-    return provider
+        ) from None
+    return spans.make_provider(settings.otlp_endpoint)
 
 
 def watch(provider: "TracerProvider", engine: AsyncEngine) -> None:
     """A span for each statement of this pool, and for each call of an HTTP client."""
+    from backend_hub import spans  # noqa: PLC0415 - as above
+
     _watch_statements(provider.get_tracer("backend_hub.sql"), engine)
-    for instrumentor in (HTTPXClientInstrumentor(), HTTPX2ClientInstrumentor()):
-        if not instrumentor.is_instrumented_by_opentelemetry:
-            instrumentor.instrument(tracer_provider=provider)
+    spans.watch_calls(provider)
 
 
 async def leave(provider: "TracerProvider | None") -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from subprocess import run
 
 import pytest
+from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -18,7 +19,7 @@ from sqlalchemy.pool import NullPool
 from alembic import command
 from backend_hub.app import create_app, lifespan
 from backend_hub.db import sqlstate
-from backend_hub.migrate import alembic_config, downgrade, head, upgrade
+from backend_hub.migrate import alembic_config, downgrade, head, revisions, upgrade
 from backend_hub.settings import Settings
 from tests.conftest import http_client, make_database
 from tests.hub import Hub, link
@@ -37,6 +38,13 @@ async def engine(url: str) -> AsyncIterator[AsyncEngine]:
     engine = create_async_engine(url, poolclass=NullPool)
     yield engine
     await engine.dispose()
+
+
+def test_the_names_of_the_files_are_the_revisions() -> None:
+    scripts = ScriptDirectory.from_config(alembic_config(""))
+    known = [script.revision for script in scripts.walk_revisions()]
+    assert revisions() == known[::-1]
+    assert head() == scripts.get_current_head()
 
 
 async def scalars(engine: AsyncEngine, statement: str) -> list[object]:

@@ -5,33 +5,12 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
 from sqlalchemy import delete, func
 from sqlmodel import col, select
-from webauthn import (
-    generate_authentication_options,
-    generate_registration_options,
-    verify_authentication_response,
-    verify_registration_response,
-)
-from webauthn.helpers import (
-    parse_authentication_credential_json,
-    parse_client_data_json,
-    parse_registration_credential_json,
-)
-from webauthn.helpers.options_to_json_dict import options_to_json_dict
-from webauthn.helpers.structs import (
-    AuthenticationCredential,
-    AuthenticatorSelectionCriteria,
-    AuthenticatorTransport,
-    PublicKeyCredentialDescriptor,
-    RegistrationCredential,
-    ResidentKeyRequirement,
-    UserVerificationRequirement,
-)
 
 from backend_hub.auth.models import Passkey, PasskeyChallenge
 from backend_hub.auth.second_factors import forget_codes_if_off, lock_second_factor
@@ -44,13 +23,20 @@ from backend_hub.http.callers import Caller
 from backend_hub.settings import Settings
 from backend_hub.users.models import User
 
+if TYPE_CHECKING:
+    from webauthn.helpers.structs import (
+        AuthenticationCredential,
+        PublicKeyCredentialDescriptor,
+        RegistrationCredential,
+    )
+
+# `webauthn` is imported where it is used: 4 MiB of certificate formats, and most processes never
+# see a passkey.
 CHALLENGE_LIVES = timedelta(minutes=5)
 CHALLENGE_BYTES = 32
 MAX_CREDENTIAL = 20_000
 """Characters of JSON."""
 MAX_PASSKEYS = 20
-REQUIRED = UserVerificationRequirement.REQUIRED
-PREFERRED = UserVerificationRequirement.PREFERRED
 
 Parsed = TypeVar("Parsed")
 
@@ -104,6 +90,14 @@ async def creation_options(
     session: AsyncSession, ceremony: Ceremony, username: str
 ) -> dict[str, Any]:
     """What a browser needs to make a passkey that does without name and password."""
+    from webauthn import generate_registration_options  # noqa: PLC0415
+    from webauthn.helpers.options_to_json_dict import options_to_json_dict  # noqa: PLC0415
+    from webauthn.helpers.structs import (  # noqa: PLC0415
+        AuthenticatorSelectionCriteria,
+        ResidentKeyRequirement,
+        UserVerificationRequirement,
+    )
+
     user_id = ceremony.user_id
     assert user_id is not None  # noqa: S101 - a passkey is somebody's
     known = await list_passkeys(session, user_id)
@@ -115,7 +109,8 @@ async def creation_options(
         challenge=await _new_challenge(session, ceremony),
         timeout=int(CHALLENGE_LIVES.total_seconds() * 1_000),
         authenticator_selection=AuthenticatorSelectionCriteria(
-            resident_key=ResidentKeyRequirement.REQUIRED, user_verification=REQUIRED
+            resident_key=ResidentKeyRequirement.REQUIRED,
+            user_verification=UserVerificationRequirement.REQUIRED,
         ),
         exclude_credentials=[_descriptor(passkey) for passkey in known],
     )
@@ -124,13 +119,22 @@ async def creation_options(
 
 async def request_options(session: AsyncSession, ceremony: Ceremony) -> dict[str, Any]:
     """What a browser needs to use a passkey: any, or one of a person whose password was right."""
+    from webauthn import generate_authentication_options  # noqa: PLC0415
+    from webauthn.helpers.options_to_json_dict import options_to_json_dict  # noqa: PLC0415
+    from webauthn.helpers.structs import UserVerificationRequirement  # noqa: PLC0415
+
     known = await list_passkeys(session, ceremony.user_id) if ceremony.user_id else []
+    verification = (
+        UserVerificationRequirement.PREFERRED
+        if ceremony.user_id
+        else UserVerificationRequirement.REQUIRED
+    )
     options = generate_authentication_options(
         rp_id=_party(ceremony.settings)[0],
         challenge=await _new_challenge(session, ceremony),
         timeout=int(CHALLENGE_LIVES.total_seconds() * 1_000),
         allow_credentials=[_descriptor(passkey) for passkey in known],
-        user_verification=PREFERRED if ceremony.user_id else REQUIRED,
+        user_verification=verification,
     )
     return options_to_json_dict(options)
 
@@ -142,6 +146,9 @@ async def register_passkey(
 
     The refusal is returned, so that the challenge stays used.
     """
+    from webauthn import verify_registration_response  # noqa: PLC0415
+    from webauthn.helpers import parse_registration_credential_json  # noqa: PLC0415
+
     host, origin = _party(ceremony.settings)
     credential = _parsed(parse_registration_credential_json, answer)
     challenge = await _take_challenge(session, ceremony, credential)
@@ -175,6 +182,9 @@ async def check_passkey(
     session: AsyncSession, ceremony: Ceremony, answer: str, caller: Caller
 ) -> User | PasskeyRefused:
     """Whose passkey signed this browser's challenge; the refusal is returned, as above."""
+    from webauthn import verify_authentication_response  # noqa: PLC0415
+    from webauthn.helpers import parse_authentication_credential_json  # noqa: PLC0415
+
     refusal = PasskeyRefused("The passkey was not accepted: try again, or sign in another way")
     host, origin = _party(ceremony.settings)
     credential = _parsed(parse_authentication_credential_json, answer)
@@ -209,7 +219,9 @@ async def check_passkey(
     return user
 
 
-def _belongs(passkey: Passkey, credential: AuthenticationCredential, user_id: UUID | None) -> bool:
+def _belongs(
+    passkey: Passkey, credential: "AuthenticationCredential", user_id: UUID | None
+) -> bool:
     """To the person that is asked; when anyone is, the passkey itself names its person."""
     handle = credential.response.user_handle
     if user_id is None:
@@ -292,9 +304,11 @@ async def _new_challenge(session: AsyncSession, ceremony: Ceremony) -> bytes:
 async def _take_challenge(
     session: AsyncSession,
     ceremony: Ceremony,
-    credential: RegistrationCredential | AuthenticationCredential | None,
+    credential: "RegistrationCredential | AuthenticationCredential | None",
 ) -> PasskeyChallenge | None:
     """The challenge that was signed, used up, if it was made for this; of several one gets it."""
+    from webauthn.helpers import parse_client_data_json  # noqa: PLC0415
+
     if credential is None:
         return None
     said = _parsed(parse_client_data_json, credential.response.client_data_json)
@@ -318,7 +332,12 @@ async def _find(session: AsyncSession, credential_id: bytes) -> Passkey | None:
     return (await session.exec(found.execution_options(populate_existing=True))).first()
 
 
-def _descriptor(passkey: Passkey) -> PublicKeyCredentialDescriptor:
+def _descriptor(passkey: Passkey) -> "PublicKeyCredentialDescriptor":
+    from webauthn.helpers.structs import (  # noqa: PLC0415
+        AuthenticatorTransport,
+        PublicKeyCredentialDescriptor,
+    )
+
     transports = [AuthenticatorTransport(name) for name in passkey.transports.split()]
     return PublicKeyCredentialDescriptor(id=passkey.credential_id, transports=transports or None)
 
