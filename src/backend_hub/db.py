@@ -27,7 +27,6 @@ from sqlalchemy import (
     event,
     func,
     literal,
-    text,
 )
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -235,8 +234,8 @@ class Database:
             raise error.__cause__ or error from None  # asyncpg's own, as those of statements
 
     async def ping(self) -> None:
-        async with self._reading.connect() as connection:
-            await connection.execute(text("SELECT 1"))
+        """Read nothing, as what is asked most reads: raises what that would raise."""
+        await self.fetch(Prepared("SELECT 1", (), ()), {})
 
     async def dispose(self) -> None:
         await self.engine.dispose()
