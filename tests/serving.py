@@ -25,6 +25,21 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def nginx_command(folder: Path, site: str) -> list[str]:
+    """What runs nginx with a server block, and all of its files in a folder of the test."""
+    places = "".join(
+        f"{kind}_temp_path {folder}/{kind};\n"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    main = folder / "nginx.conf"
+    main.write_text(
+        f"user root;\npid {folder}/nginx.pid;\nerror_log {folder}/error.log;\ndaemon off;\n"
+        "events {}\nhttp {\ninclude /etc/nginx/mime.types;\naccess_log off;\n"
+        f"{places}{site}\n}}\n"
+    )
+    return ["nginx", "-c", str(main), "-p", str(folder)]
+
+
 @contextmanager
 def serving(
     database_url: str, folder: Path, url: str = "", port: int = 0, **settings: str

@@ -20,7 +20,7 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from tests.hub import PASSWORD, Hub, question
 from tests.oauth.apps import works
-from tests.serving import ROOT, free_port, serving
+from tests.serving import ROOT, free_port, nginx_command, serving
 from tests.site.conftest import CHROMIUM, FLAGS
 
 APP = Path(__file__).parent / "spa"
@@ -166,8 +166,8 @@ def own_origin(
         pytest.skip("nginx is not installed")
     folder, port, front = tmp_path_factory.mktemp("own-origin"), free_port(), free_port()
     base = f"http://127.0.0.1:{front}"
-    main = configure_nginx(folder, planner.folder, port, front)
-    nginx = subprocess.Popen(["nginx", "-c", main, "-p", folder], stderr=subprocess.DEVNULL)
+    command = configured_nginx(folder, planner.folder, port, front)
+    nginx = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         with serving(served_database_url, folder, base, port, api_cookies="true"):
             yield base
@@ -176,8 +176,8 @@ def own_origin(
         nginx.wait(20)
 
 
-def configure_nginx(folder: Path, files: Path, port: int, front: int) -> Path:
-    """The server block of docs/spa.md, with the ports and folders of this test."""
+def configured_nginx(folder: Path, files: Path, port: int, front: int) -> list[str]:
+    """The command that runs nginx with the server block of docs/spa.md."""
     block = re.search(r"```nginx\n(.*?)```", (ROOT / "docs/spa.md").read_text(), re.DOTALL)
     assert block is not None
     server = block[1]
@@ -188,17 +188,7 @@ def configure_nginx(folder: Path, files: Path, port: int, front: int) -> Path:
     }.items():
         assert old in server
         server = server.replace(old, new)
-    places = "".join(
-        f"{kind}_temp_path {folder}/{kind};\n"
-        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    main = folder / "nginx.conf"
-    main.write_text(
-        f"user root;\npid {folder}/nginx.pid;\nerror_log {folder}/error.log;\ndaemon off;\n"
-        "events {}\nhttp {\ninclude /etc/nginx/mime.types;\naccess_log off;\n"
-        f"{places}{server}\n}}\n"
-    )
-    return main
+    return nginx_command(folder, server)
 
 
 FETCH = """async ([url, method, body]) => {

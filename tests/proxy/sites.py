@@ -23,7 +23,7 @@ from cryptography.x509.oid import NameOID
 
 from tests.faults.machine import ENVIRONMENT
 from tests.program.conftest import Program
-from tests.serving import free_port
+from tests.serving import free_port, nginx_command
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 NAME = "hub.example.org"
@@ -101,16 +101,7 @@ def nginx(front: Front) -> list[str]:
             f"server_name {NAME}": "server_name localhost",
         },
     )
-    places = "".join(
-        f"{kind}_temp_path {folder}/{kind};\n"
-        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    main = folder / "nginx.conf"
-    main.write_text(
-        f"user root;\npid {folder}/nginx.pid;\nerror_log {folder}/error.log;\ndaemon off;\n"
-        f"events {{}}\nhttp {{\naccess_log off;\n{places}{site}\n}}\n"
-    )
-    return ["nginx", "-c", str(main), "-p", str(folder)]
+    return nginx_command(folder, site)
 
 
 def caddy(front: Front) -> list[str]:
