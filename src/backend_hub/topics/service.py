@@ -28,7 +28,7 @@ from backend_hub.errors import Conflict, NotFound, Unprocessable
 from backend_hub.events.service import record
 from backend_hub.http.etag import require_version
 from backend_hub.http.markdown import render_markdown
-from backend_hub.statements import Prepared, Reader, Row, prepare, text_parameter
+from backend_hub.statements import Prepared, Reader, prepare, text_parameter
 from backend_hub.topics.models import Tag, TagSynonym, Topic, TopicMaintainer
 from backend_hub.topics.schemas import TagUpdate, TopicCreate, TopicUpdate
 from backend_hub.users.models import User
@@ -82,27 +82,8 @@ async def find_topic_id(
     reader: Reader, slug: str | None, loc: tuple[str, ...] = ("body", "topic")
 ) -> UUID | None:
     """The id for a slug that a post names; raises Unprocessable when there is no such topic."""
-    if slug is None:
-        return None
-    rows = await reader.fetch(_topic_by_slug(), {"slug": slug})
-    return _only_topic(rows, slug, loc)
-
-
-def _only_topic(rows: Sequence[Row], slug: str, loc: tuple[str, ...] = ("body", "topic")) -> UUID:
-    if not rows:
-        raise Unprocessable(f"There is no topic {slug}", loc=loc)
-    found: UUID = rows[0]["id"]
-    return found
-
-
-def _topics_by_slug() -> Select[Any]:
-    slug = text_parameter("slug")
-    return select(slug.label("word"), col(Topic.id), null().label("name")).where(Topic.slug == slug)
-
-
-@cache
-def _topic_by_slug() -> Prepared:
-    return prepare(_topics_by_slug())
+    topic_id, _ = await _look_up(reader, slug, [], loc)
+    return topic_id
 
 
 def subtree(slug: Any) -> Select[tuple[UUID]]:
@@ -289,6 +270,8 @@ def maintained_by(user_id: UUID) -> Select[tuple[UUID]]:
 
 Tags = list[tuple[UUID, str]]
 """The id and the name of each."""
+KnownTags = dict[str, tuple[UUID, str]]
+"""The same, by a word that means the tag: its name or a synonym."""
 
 
 async def place(writer: Writer, slug: str | None, names: Sequence[str]) -> tuple[UUID | None, Tags]:
@@ -296,22 +279,18 @@ async def place(writer: Writer, slug: str | None, names: Sequence[str]) -> tuple
 
     Raises Unprocessable when there is no such topic.
     """
-    rows = await writer.fetch(_places(), {"slug": slug, "words": names})
-    topics = [row for row in rows if row["name"] is None]
-    topic_id = _only_topic(topics, slug) if slug is not None else None
-    known = {row["word"]: (row["id"], row["name"]) for row in rows if row["name"] is not None}
+    topic_id, known = await _look_up(writer, slug, names)
     tags = await _with_new_tags(writer, known, names)
     return topic_id, list(dict.fromkeys(tags[name] for name in names))
 
 
-async def tags_of_words(writer: Writer, names: Iterable[str]) -> dict[str, tuple[UUID, str]]:
+async def tags_of_words(writer: Writer, names: Iterable[str]) -> KnownTags:
     """(id, name) of the tag behind each word: synonyms become their tag, new words new tags."""
-    return await _with_new_tags(writer, await _known_tags(writer, list(names)), names)
+    _, known = await _look_up(writer, None, list(names))
+    return await _with_new_tags(writer, known, names)
 
 
-async def _with_new_tags(
-    writer: Writer, known: dict[str, tuple[UUID, str]], names: Iterable[str]
-) -> dict[str, tuple[UUID, str]]:
+async def _with_new_tags(writer: Writer, known: KnownTags, names: Iterable[str]) -> KnownTags:
     # Sorted, so that two posts with the same new tags cannot wait for each other.
     words = sorted(set(names) - set(known))
     if not words:
@@ -319,36 +298,42 @@ async def _with_new_tags(
     rows = [{"id": new_id(), "name": word, "created_at": utcnow()} for word in words]
     session = await writer.session()
     await session.execute(insert(Tag).values(rows).on_conflict_do_nothing())
-    return known | await _known_tags(session, words)
+    _, made = await _look_up(session, None, words)
+    return known | made
 
 
-async def _known_tags(reader: Reader, words: list[str]) -> dict[str, tuple[UUID, str]]:
-    rows = await reader.fetch(_tags_by_word(), {"words": words}) if words else []
-    return {row["word"]: (row["id"], row["name"]) for row in rows}
+async def _look_up(
+    reader: Reader, slug: str | None, words: Sequence[str], loc: tuple[str, ...] = ("body", "topic")
+) -> tuple[UUID | None, KnownTags]:
+    """The topic of a slug and the tag behind each word that has one, by one statement.
 
-
-def _tags_by_words() -> list[Any]:
-    """Tags by their name, and those that a word is a synonym of."""
-    is_wanted = any_(bindparam("words", type_=ARRAY(Text)))
-    tags: Any = select(col(Tag.name).label("word"), col(Tag.id), col(Tag.name))
-    synonyms = select(col(TagSynonym.name), col(Tag.id), col(Tag.name)).join(
-        Tag, col(Tag.id) == TagSynonym.tag_id
-    )
-    return [
-        tags.where(col(Tag.name) == is_wanted),
-        synonyms.where(col(TagSynonym.name) == is_wanted),
-    ]
-
-
-@cache
-def _tags_by_word() -> Prepared:
-    return prepare(select(union_all(*_tags_by_words()).subquery()))
+    Raises Unprocessable when there is no such topic.
+    """
+    if slug is None and not words:
+        return None, {}
+    rows = await reader.fetch(_places(), {"slug": slug, "words": words})
+    topic_id = next((row["id"] for row in rows if row["name"] is None), None)
+    if slug is not None and topic_id is None:
+        raise Unprocessable(f"There is no topic {slug}", loc=loc)
+    return topic_id, {row["word"]: (row["id"], row["name"]) for row in rows if row["name"]}
 
 
 @cache
 def _places() -> Prepared:
-    """Tags, and the topic, which has no name here."""
-    return prepare(select(union_all(*_tags_by_words(), _topics_by_slug()).subquery()))
+    """Tags by their name, those that a word is a synonym of, and the topic, without a name."""
+    is_wanted = any_(bindparam("words", type_=ARRAY(Text)))
+    slug = text_parameter("slug")
+    tags: Any = select(col(Tag.name).label("word"), col(Tag.id), col(Tag.name))
+    synonyms = select(col(TagSynonym.name), col(Tag.id), col(Tag.name)).join(
+        Tag, col(Tag.id) == TagSynonym.tag_id
+    )
+    topic: Any = select(slug, col(Topic.id), null()).where(col(Topic.slug) == slug)
+    found = union_all(
+        tags.where(col(Tag.name) == is_wanted),
+        synonyms.where(col(TagSynonym.name) == is_wanted),
+        topic,
+    )
+    return prepare(select(found.subquery()))
 
 
 async def update_tag(
