@@ -70,13 +70,13 @@ class Key:
     key: str
     request_hash: str
 
-    def answer(self, location: str, version: int = 1) -> Row:
+    def answer(self, location: str) -> Row:
         """The row of the request that made what is at the location, but for the body.
 
         Written together with that (`insert_together`), it is refused when the key is taken: all of
         it is undone, and `attempt` finds the first answer.
         """
-        made = {"status": 201, "location": location, "etag": f'"{version}"'}
+        made = {"status": 201, "location": location, "etag": '"1"'}
         return IdempotencyRecord, {**asdict(self), "created_at": utcnow(), **made}
 
 
@@ -105,23 +105,33 @@ async def reserve(session: AsyncSession, request: Request, owner: str, key: str)
     request.state.idempotency = wanted
 
 
+COLUMNS = IdempotencyRecord.__table__.c  # type: ignore[attr-defined]
+TOO_OLD = bindparam("too_old", type_=UTCDateTime)
+
+
 def _parameters(*names: str) -> dict[str, Any]:
-    columns = IdempotencyRecord.__table__.c  # type: ignore[attr-defined]
-    return {name: bindparam(name, type_=columns[name].type) for name in names}
+    return {name: bindparam(name, type_=COLUMNS[name].type) for name in names}
+
+
+def _of_key(statement: Any) -> Any:
+    """Only the row of the parameters `owner` and `key`."""
+    return statement.where(*(COLUMNS[name] == value for name, value in KEY.items()))
+
+
+KEY = _parameters("owner", "key")
 
 
 @cache
 def _reserve() -> Prepared:
     """A row where the key was taken: it was new, or its answer is too old."""
     row = _parameters("owner", "key", "request_hash", "created_at")
-    too_old = bindparam("too_old", type_=UTCDateTime)
     taken = (
         insert(IdempotencyRecord)
         .values(row)
         .on_conflict_do_update(
             index_elements=["owner", "key"],
             set_={**row, "status": null(), "body": null()},
-            where=col(IdempotencyRecord.created_at) < too_old,
+            where=COLUMNS.created_at < TOO_OLD,
         )
         .returning(col(IdempotencyRecord.key))
         .cte("taken")
@@ -131,16 +141,8 @@ def _reserve() -> Prepared:
 
 @cache
 def _remember() -> Prepared:
-    key = _parameters("owner", "key")
     answer = _parameters("status", "location", "etag", "body")
-    kept = (
-        update(IdempotencyRecord)
-        .where(
-            col(IdempotencyRecord.owner) == key["owner"], col(IdempotencyRecord.key) == key["key"]
-        )
-        .values(answer)
-        .cte("kept")
-    )
+    kept = _of_key(update(IdempotencyRecord)).values(answer).cte("kept")
     return prepare(select(literal_column("1").label("done")).add_cte(kept))
 
 
@@ -161,8 +163,7 @@ async def _fingerprint(request: Request) -> str:
 async def first_answer(reader: Reader, key: Key) -> Response | None:
     """What was answered to the request that had the key first; raises IdempotencyKeyReused when
     that was another request."""
-    values = {"owner": key.owner, "key": key.key, "too_old": utcnow() - KEPT}
-    rows = await reader.fetch(_first_answer(), values)
+    rows = await reader.fetch(_first_answer(), {**asdict(key), "too_old": utcnow() - KEPT})
     if not rows:
         return None
     found = rows[0]
@@ -178,15 +179,7 @@ async def first_answer(reader: Reader, key: Key) -> Response | None:
 
 @cache
 def _first_answer() -> Prepared:
-    key = _parameters("owner", "key")
-    columns = IdempotencyRecord.__table__.c  # type: ignore[attr-defined]
-    return prepare(
-        select(*columns).where(
-            columns.owner == key["owner"],
-            columns.key == key["key"],
-            columns.created_at >= bindparam("too_old", type_=UTCDateTime),
-        )
-    )
+    return prepare(_of_key(select(*COLUMNS).where(COLUMNS.created_at >= TOO_OLD)))
 
 
 async def answer_again(request: Request, error: Exception) -> Response | None:
@@ -210,16 +203,7 @@ def key_taken(error: Exception) -> bool:
 
 @cache
 def _forget() -> Prepared:
-    key = _parameters("owner", "key")
-    gone = (
-        delete(IdempotencyRecord)
-        .where(
-            col(IdempotencyRecord.owner) == key["owner"],
-            col(IdempotencyRecord.key) == key["key"],
-            col(IdempotencyRecord.created_at) < bindparam("too_old", type_=UTCDateTime),
-        )
-        .cte("gone")
-    )
+    gone = _of_key(delete(IdempotencyRecord).where(COLUMNS.created_at < TOO_OLD)).cte("gone")
     return prepare(select(literal_column("1").label("done")).add_cte(gone))
 
 
@@ -235,7 +219,7 @@ async def remember(request: Request, response: Response) -> None:
         "etag": response.headers.get("etag"),
         "body": bytes(response.body),
     }
-    await session.fetch(_remember(), {"owner": reserved.owner, "key": reserved.key, **answer})
+    await session.fetch(_remember(), {**asdict(reserved), **answer})
 
 
 async def purge_expired(session: AsyncSession) -> None:
