@@ -70,14 +70,29 @@ async def insert_together(
     counts: Counter[type[SQLModel]] = Counter()
     for model, fields in rows:
         names.setdefault(model, tuple(fields))
-        number, in_json = counts[model], _json_columns(model)
-        for name, value in fields.items():
-            text = orjson.dumps(value).decode() if name in in_json else value
-            given[_parameter(model, name, number)] = text
+        given |= values_of((model, fields), counts[model])
         counts[model] += 1
     shape = tuple((model, names[model], count) for model, count in counts.items())
     statement = _statement(shape, tuple((computed or {}).items()), reading, kept_in)
     return await writer.write(statement, given)
+
+
+def values_of(row: Row, number: int = 0) -> dict[str, Any]:
+    """The values of a row's parameters, which `parameters` names."""
+    model, fields = row
+    in_json = _json_columns(model)
+    return {
+        _parameter(model, name, number): orjson.dumps(value).decode() if name in in_json else value
+        for name, value in fields.items()
+    }
+
+
+def parameters(model: type[SQLModel], names: Iterable[str], number: int = 0) -> dict[str, Any]:
+    """By the name of a column, the parameter of a row; `number` tells rows of one table apart."""
+    columns = _table(model).c
+    return {
+        name: bindparam(_parameter(model, name, number), type_=columns[name].type) for name in names
+    }
 
 
 @cache
@@ -108,12 +123,5 @@ def _statement(
 def _insert(model: type[SQLModel], names: tuple[str, ...], count: int, computed: Computed) -> CTE:
     table = _table(model)
     worked_out = {what.key: expression for what, expression in computed if what.class_ is model}
-    rows = [
-        {
-            name: bindparam(_parameter(model, name, number), type_=table.c[name].type)
-            for name in names
-        }
-        | worked_out
-        for number in range(count)
-    ]
+    rows = [parameters(model, names, number) | worked_out for number in range(count)]
     return insert(table).values(rows).returning(*table.c).cte(table.name)

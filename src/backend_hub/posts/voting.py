@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-import orjson
 from pydantic import TypeAdapter
 from sqlalchemy import Integer, Uuid, bindparam, delete, func, or_, select, union_all, update
 from sqlalchemy.dialects.postgresql import insert
@@ -18,6 +17,7 @@ from backend_hub.errors import Forbidden, NotFound, Unavailable
 from backend_hub.events.models import Event
 from backend_hub.events.service import event_row
 from backend_hub.http.ready import Ready, dump
+from backend_hub.inserting import parameters, values_of
 from backend_hub.posts.models import Post, Vote
 from backend_hub.posts.schemas import VoteRead, VoteUpdate
 from backend_hub.posts.visibility import STAND_INS, ReaderKind, reader_kind, visible
@@ -28,10 +28,6 @@ ACTOR_ID = bindparam("actor_id", type_=Uuid())
 VALUE = bindparam("value", type_=Integer())
 NOW = bindparam("now", type_=UTCDateTime)
 
-EVENT = {
-    name: bindparam(f"event_{name}", type_=Event.__table__.c[name].type)  # type: ignore[attr-defined]
-    for name in ("type", "actor_id", "subject_id", "post_id", "audience", "data", "created_at")
-}
 VOTE = TypeAdapter(VoteRead)
 
 _turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
@@ -60,7 +56,7 @@ async def vote(writer: Writer, actor: Actor, post_id: UUID, form: VoteUpdate) ->
         "value": form.value,
         "now": utcnow(),
     }
-    _, voted = event_row(
+    told = event_row(
         "post.voted",
         actor_id=actor.id,
         subject_id=post_id,
@@ -68,10 +64,9 @@ async def vote(writer: Writer, actor: Actor, post_id: UUID, form: VoteUpdate) ->
         private=True,
         value=form.value,
     )
-    values |= {f"event_{name}": value for name, value in voted.items()}
-    values["event_data"] = orjson.dumps(voted["data"]).decode()
+    statement = _vote(reader_kind(actor), bool(form.value), tuple(told[1]))
     async with _turns.setdefault(post_id, asyncio.Lock()):
-        found = await writer.write(_vote(reader_kind(actor), bool(form.value)), values)
+        found = await writer.write(statement, values | values_of(told))
     if not found:
         raise NotFound("There is no such post")
     if found[0]["author_id"] == actor.id:
@@ -82,8 +77,9 @@ async def vote(writer: Writer, actor: Actor, post_id: UUID, form: VoteUpdate) ->
 
 
 @cache
-def _vote(kind: ReaderKind, up_or_down: bool) -> Prepared:
-    """Keep the vote, or take it back, move the score by what changed, and tell of it.
+def _vote(kind: ReaderKind, up_or_down: bool, telling: tuple[str, ...]) -> Prepared:
+    """Keep the vote, or take it back, move the score by what changed, and tell of it, by an event
+    with the columns `telling`.
 
     All of it sees the votes as they were when the statement began. A vote that another process
     changed since is left alone, and nothing is `done`: the statement is run again.
@@ -114,7 +110,8 @@ def _vote(kind: ReaderKind, up_or_down: bool) -> Prepared:
         .returning(col(Post.score))
         .cte("moved")
     )
-    told = insert(Event).from_select(list(EVENT), select(*EVENT.values()).select_from(moved))
+    event = select(*parameters(Event, telling).values()).select_from(moved)
+    told = insert(Event).from_select(list(telling), event)
     score = select(moved.c.score).scalar_subquery()
     return prepare(
         select(
