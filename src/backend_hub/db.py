@@ -171,7 +171,7 @@ class Database:
         _watch_connections(self.engine)
         # A read needs no BEGIN and no COMMIT: two round trips less.
         self._reading: AsyncEngine = self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        # Reads leave connections to sessions, which may hold one for longer.
+        # Single statements leave connections to sessions, which may hold one for longer.
         most = max(1, settings.database_pool_size * 4 // 5)
         self._leases = Leases(self._connect, most, settings.database_pool_timeout)
 

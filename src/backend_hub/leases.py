@@ -1,8 +1,8 @@
-"""Connections that prepared reads hand to each other.
+"""Connections that prepared statements hand to each other: reads, and writes of one statement.
 
 To take a connection out of SQLAlchemy's pool and to bring it back costs more than a small read.
-So a read that ends gives its connection to one that waits, and the pool sees it again when nobody
-does, or after a moment: sessions wait there too.
+So a statement that ends gives its connection to one that waits, and the pool sees it again when
+nobody does, or after a moment: sessions wait there too.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.util import greenlet_spawn
 
 LONGEST = 0.05
-"""Seconds that a connection goes from read to read."""
+"""Seconds that a connection goes from statement to statement."""
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class Lease:
 
 
 class Leases:
-    """At most so many connections are with reads; who comes then waits for one of those."""
+    """At most so many connections are with statements; who comes then waits for one of those."""
 
     def __init__(
         self, connect: Callable[[], PoolProxiedConnection], most: int, timeout: float
@@ -60,7 +60,7 @@ class Leases:
             raise self._too_late() from None
 
     def _too_late(self) -> PoolTimeout:
-        return PoolTimeout(f"No connection for a read within {self.timeout} s")
+        return PoolTimeout(f"No connection for a statement within {self.timeout} s")
 
     async def _connect(self) -> Lease:
         try:
