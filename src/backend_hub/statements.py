@@ -9,23 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import (
-    JSON,
-    DateTime,
-    Label,
-    RowMapping,
-    Select,
-    Text,
-    bindparam,
-    cast,
-    func,
-    literal_column,
-    select,
-)
+from sqlalchemy import JSON, Label, RowMapping, Select, Text, bindparam, cast
 from sqlalchemy.dialects.postgresql import REGCONFIG
 from sqlalchemy.dialects.postgresql.asyncpg import PGCompiler_asyncpg, dialect
 
-_RFC_3339: Any = literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'""")
+from backend_hub.json_text import JsonText
 
 
 class _Compiler(PGCompiler_asyncpg):
@@ -81,7 +69,7 @@ class Reader(Protocol):
 def prepare(statement: Select[Any]) -> Prepared:
     """Compile a statement whose values are named parameters."""
     columns: list[Any] = list(statement.inner_columns)
-    json = tuple(column.name for column in columns if isinstance(column.type, JSON))
+    json = tuple(column.name for column in columns if isinstance(column.type, JSON | JsonText))
     shown = [
         cast(_unlabelled(column), Text).label(column.name) if column.name in json else column
         for column in columns
@@ -93,39 +81,6 @@ def prepare(statement: Select[Any]) -> Prepared:
 
 def _unlabelled(column: Any) -> Any:
     return column.element if isinstance(column, Label) else column
-
-
-def as_json(statement: Select[Any]) -> Any:
-    """The rows of a statement as one JSON object each; the name of the others begins with `_`.
-
-    What an object holds is written as Pydantic writes it.
-    """
-    rows = with_moments_as_text(statement).subquery("rows")
-    fields = [column for column in rows.c if not column.name.startswith("_")]
-    shown = select(*fields).correlate(rows).subquery("shown")
-    whole = select(func.row_to_json(shown.table_valued(), type_=JSON)).correlate(rows)
-    others = [column for column in rows.c if column.name.startswith("_")]
-    return select(whole.scalar_subquery().label("json"), *others).select_from(rows)
-
-
-def with_moments_as_text(statement: Select[Any]) -> Select[Any]:
-    """The same rows for a JSON array: moments as the hub writes them, and not as PostgreSQL does.
-
-    The session's time zone is UTC (db.py).
-    """
-    columns: list[Any] = list(statement.inner_columns)
-    shown = [
-        _moment_text(_unlabelled(column)).label(column.name)
-        if isinstance(column.type, DateTime)
-        else column
-        for column in columns
-    ]
-    return statement.with_only_columns(*shown, maintain_column_froms=True)
-
-
-def _moment_text(moment: Any) -> Any:
-    whole = func.to_char(moment, _RFC_3339, type_=Text)
-    return func.replace(whole, literal_column("'.000000'"), literal_column("''"), type_=Text)
 
 
 def text_parameter(name: str) -> Any:

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Select, and_, func, literal_column, or_, select
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy import Select, and_, or_, select
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
@@ -21,6 +20,7 @@ from backend_hub.contributions.schemas import (
 from backend_hub.db import AsyncSession
 from backend_hub.errors import NotFound
 from backend_hub.http.cursors import Order, Page, PageParams, read_page
+from backend_hub.json_text import json_array
 from backend_hub.posts.diffs import diff
 from backend_hub.posts.models import Post, Revision
 from backend_hub.posts.queries import (
@@ -162,10 +162,7 @@ def _reviews_json() -> Any:
         .correlate(Contribution)
         .subquery("latest")
     )
-    row = func.row_to_json(literal_column("latest"))
-    reviews = func.json_agg(aggregate_order_by(row, latest.c.id))
-    found = select(func.coalesce(reviews, literal_column("'[]'::json"))).select_from(latest)
-    return found.scalar_subquery()
+    return json_array(select(latest).order_by(latest.c.id))
 
 
 async def diff_contribution(

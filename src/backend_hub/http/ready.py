@@ -34,7 +34,8 @@ from backend_hub.http.cursors import (
     encode_cursor,
     one_page,
 )
-from backend_hub.statements import Prepared, Reader, Row, as_json, prepare
+from backend_hub.json_text import as_json
+from backend_hub.statements import Prepared, Reader, Row, prepare
 
 T = TypeVar("T")
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     JSON,
+    Integer,
     Label,
     RowMapping,
     Select,
@@ -28,6 +29,7 @@ from backend_hub.auth.actor import Actor
 from backend_hub.db import AsyncSession
 from backend_hub.errors import NotFound
 from backend_hub.http.cursors import Order, Page, PageParams, read_page
+from backend_hub.json_text import json_object
 from backend_hub.posts.fulltext import matches, rank
 from backend_hub.posts.models import Bookmark, Comment, Post, PostTag, Revision, Vote
 from backend_hub.posts.schemas import (
@@ -53,10 +55,7 @@ ORDERS = {order.name: order for order in (NEWEST, ACTIVE, TOP, RELEVANT)}
 
 def author_json(user: Any = User) -> Any:
     """An Author (posts/schemas.py) as a JSON object."""
-    return func.json_build_object(
-        *("id", user.id, "username", user.username, "display_name", user.display_name),
-        type_=JSON,
-    )
+    return json_object((user.id, user.username, user.display_name))
 
 
 def tag_names(post: Any = Post) -> Any:
@@ -74,7 +73,7 @@ def tag_names(post: Any = Post) -> Any:
 
 def topic_json(post: Any = Post) -> Any:
     return (
-        select(func.json_build_object("slug", Topic.slug, "name", Topic.name, type_=JSON))
+        select(json_object((Topic.slug, Topic.name)))
         .where(col(Topic.id) == post.topic_id)
         .correlate(post)
         .scalar_subquery()
@@ -127,13 +126,9 @@ def viewer_json(actor: Actor | None) -> Any:
     bookmark = select(col(Bookmark.post_id)).where(
         col(Bookmark.post_id) == Post.id, col(Bookmark.user_id) == actor.id
     )
-    return func.json_build_object(
-        "vote",
-        func.coalesce(vote.correlate(Post).scalar_subquery(), 0),
-        "bookmarked",
-        bookmark.correlate(Post).exists(),
-        type_=JSON,
-    )
+    value = func.coalesce(vote.correlate(Post).scalar_subquery(), 0, type_=Integer)
+    kept = bookmark.correlate(Post).exists()
+    return json_object((value.label("vote"), kept.label("bookmarked")))
 
 
 def from_posts(columns: list[Any]) -> Select[Any]:

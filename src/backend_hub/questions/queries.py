@@ -8,17 +8,13 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 from sqlalchemy import (
-    JSON,
-    ColumnElement,
     Select,
     Uuid,
     bindparam,
     case,
-    func,
     literal_column,
     select,
 )
-from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
@@ -27,6 +23,7 @@ from backend_hub.db import AsyncSession
 from backend_hub.errors import NotFound, Unprocessable
 from backend_hub.http.cursors import Order, Page, PageParams, read_page
 from backend_hub.http.ready import Listing, Ready
+from backend_hub.json_text import as_json, json_array, json_object
 from backend_hub.posts.models import Comment, Post
 from backend_hub.posts.queries import (
     NEWEST,
@@ -54,10 +51,8 @@ from backend_hub.statements import (
     Prepared,
     Reader,
     Row,
-    as_json,
     prepare,
     text_parameter,
-    with_moments_as_text,
 )
 from backend_hub.users.models import User
 
@@ -82,7 +77,6 @@ KEPT = 256
 """Shapes whose statements are kept."""
 QUESTION = TypeAdapter(QuestionRead)
 QUESTION_PAGE = TypeAdapter(Page[QuestionSummary])
-EMPTY_ARRAY: ColumnElement[Any] = literal_column("'[]'::json")
 
 
 @dataclass(frozen=True)
@@ -133,9 +127,7 @@ def comments_json() -> Any:
         .order_by(col(Comment.id))
         .limit(MAX_COMMENTS)
     )
-    first = with_moments_as_text(statement).subquery("first_comments")
-    rows = func.json_agg(aggregate_order_by(first.table_valued(), first.c.id), type_=JSON)
-    return select(func.coalesce(rows, EMPTY_ARRAY)).select_from(first).scalar_subquery()
+    return json_array(statement)
 
 
 def answers_json(actor: Actor | None) -> Any:
@@ -147,10 +139,7 @@ def answers_json(actor: Actor | None) -> Any:
         .order_by(*order)
         .limit(MAX_ANSWERS)
     )
-    best = with_moments_as_text(statement).subquery("best_answers")
-    best_first = (best.c.accepted.desc(), best.c.score.desc(), best.c.id.desc())
-    rows = func.json_agg(aggregate_order_by(best.table_valued(), *best_first), type_=JSON)
-    return select(func.coalesce(rows, EMPTY_ARRAY)).select_from(best).scalar_subquery()
+    return json_array(statement)
 
 
 def _closed_by_json() -> Any:
@@ -167,7 +156,7 @@ def _duplicate_of_json() -> Any:
     """The question that was asked before, while everybody sees it."""
     first = aliased(Post)
     return (
-        select(func.json_build_object("id", first.id, "title", first.title, type_=JSON))
+        select(json_object((first.id, first.title)))
         .where(col(first.id) == Question.duplicate_of_id, col(first.deleted_at).is_(None))
         .correlate(Question)
         .scalar_subquery()

@@ -33,6 +33,7 @@ from sqlmodel import col
 
 from backend_hub.http.cursors import Order, one_page
 from backend_hub.http.ready import after_parameters, limit_parameter, size_parameter, together
+from backend_hub.json_text import as_json
 from backend_hub.posts.fulltext import matched_by, queries_in_use, rank_by
 from backend_hub.posts.models import Post, PostTag
 from backend_hub.posts.queries import author_json, tag_names, topic_json
@@ -42,7 +43,7 @@ from backend_hub.resources.models import Resource
 from backend_hub.search import highlights
 from backend_hub.search.conditions import Term, conditions_of
 from backend_hub.search.schemas import MAX_COUNTED, TOP_VALUES
-from backend_hub.statements import Prepared, as_json, prepare
+from backend_hub.statements import Prepared, prepare
 from backend_hub.topics.models import Tag, Topic
 from backend_hub.users.models import User
 
