@@ -54,8 +54,7 @@ class LogHandler(logging.StreamHandler[Any]):
     def write(self, event: structlog.types.EventDict) -> None:
         line: Any = self.renderer(None, "info", _on_one_line(None, "info", event))
         with self.lock:  # type: ignore[union-attr]
-            self.stream.write(f"{line}\n")
-            self.flush()
+            self.stream.write(f"{line}\n")  # standard error is flushed at the end of a line
 
 
 _stamped = structlog.processors.TimeStamper(fmt="iso", utc=True)

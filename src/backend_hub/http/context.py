@@ -8,9 +8,11 @@ from opentelemetry import trace
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
-from backend_hub.http.headers import Pairs, first
+from backend_hub.http.headers import first
 from backend_hub.logs import log_request
 
+TRACED = "fastapi.telemetry"
+"""In the scope of a request whose steps FastAPI tells of."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
@@ -37,7 +39,7 @@ class RequestContextMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        ids = _ids(scope["headers"])
+        ids = _ids(scope)
         scope.setdefault("state", {})["request_id"] = ids["request_id"]
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(**ids)
@@ -67,14 +69,18 @@ class RequestContextMiddleware:
             )
 
 
-def _ids(headers: Pairs) -> dict[str, str]:
+def _ids(scope: Scope) -> dict[str, str]:
     """Of the request, and of the trace that it is part of: its own span's, when traces are on."""
+    headers = scope["headers"]
     given = (first(headers, b"x-request-id") or b"").decode("latin-1")
-    ids = {"request_id": given if _REQUEST_ID.fullmatch(given) else str(uuid7())}
+    known = given and _REQUEST_ID.fullmatch(given)
+    ids = {"request_id": given if known else str(uuid7())}
     parent = first(headers, b"traceparent")
     caller = _TRACEPARENT.fullmatch(parent.decode("latin-1")) if parent else None
     if caller and set(caller[1]) != {"0"} and set(caller[2]) != {"0"}:
         ids |= {"trace_id": caller[1], "parent_id": caller[2]}
+    if TRACED not in scope:
+        return ids
     span = trace.get_current_span().get_span_context()
     if span.is_valid and (own := f"{span.trace_id:032x}") != ids.get("trace_id"):
         ids["trace_id"] = own

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend_hub.db import Database
+from backend_hub.http.headers import first
 
 log = structlog.get_logger(__name__)
 
@@ -100,9 +100,9 @@ class CorsMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self.app
         if scope["type"] == "http":
-            origin = Headers(scope=scope).get("origin")
+            origin = first(scope["headers"], b"origin")
             if origin is not None:
-                app = await self._rule_for(scope, origin)
+                app = await self._rule_for(scope, origin.decode("latin-1"))
         await app(scope, receive, send)
 
     async def _rule_for(self, scope: Scope, origin: str) -> ASGIApp:

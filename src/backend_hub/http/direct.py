@@ -32,6 +32,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from backend_hub.http.context import TRACED
 from backend_hub.http.paging import add_link_header
 from backend_hub.http.problems import ANSWERED, error_response
 from backend_hub.http.routing import HubRoute, attempt, storable
@@ -107,6 +108,8 @@ class DirectRoute:
 
     def matched(self, path: str) -> dict[str, Any] | None:
         """The path's parameters, or None when it is not this route's."""
+        if not self.path:  # which was found by its whole path
+            return {}
         found = self.context.path_regex.match(path)
         if found is None:
             return None
@@ -116,15 +119,18 @@ class DirectRoute:
     def read(self, path: dict[str, Any], scope: Scope) -> list[dict[str, Any]] | None:
         """The arguments but for the body, or None when FastAPI has to say what is wrong."""
         arguments = [call.arguments.copy() for call in self.calls]
-        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        sent = scope["query_string"].decode("latin-1")
+        query = parse_qsl(sent, keep_blank_values=True) if sent else []
         given = dict(query)
         if len(given) < len(query) or not self.required <= given.keys() <= self.query.keys():
             return None
         found = [(target, given[name]) for name in given for target in self.query[name]]
         found += [(target, path[target[2].alias]) for target in self.path]
         if self.headers:
-            sent = Headers(scope=scope)
-            found += [(one, sent[one[2].alias]) for one in self.headers if one[2].alias in sent]
+            headers = Headers(scope=scope)
+            found += [
+                (one, headers[one[2].alias]) for one in self.headers if one[2].alias in headers
+            ]
         for target, value in found:
             if isinstance(value, str) and not storable(value):
                 return None
@@ -249,7 +255,7 @@ class DirectMiddleware:
         self.routes: DirectRoutes | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope.get("method") not in self.methods or "fastapi.telemetry" in scope:
+        if scope.get("method") not in self.methods or TRACED in scope:
             await self.app(scope, receive, send)  # with telemetry each of FastAPI's steps is told
             return
         sent = Sent(receive)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
-from limits import RateLimitItem, WindowStats, parse
+from limits import WindowStats, parse
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -34,11 +34,33 @@ CLEARED_EVERY = 60.0
 """Seconds between two looks for windows that ended."""
 
 
+class Limit:
+    """A limit under its name, and what every answer tells of it."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name, self.item = name, parse(text)
+        self.amount: int = self.item.amount
+        self.seconds: int = self.item.get_expiry()
+        policy = f'"{name}";q={self.amount};w={self.seconds}'
+        self.told = [
+            (b"ratelimit-policy", policy.encode()),
+            (b"x-ratelimit-limit", str(self.amount).encode()),
+        ]
+
+    def headers(self, remaining: int, seconds: int) -> list[tuple[bytes, bytes]]:
+        left, after = b"%d" % remaining, b"%d" % seconds
+        return [
+            *self.told,
+            (b"ratelimit", b'"%b";r=%b;t=%b' % (self.name.encode(), left, after)),
+            (b"x-ratelimit-remaining", left),
+            (b"x-ratelimit-reset", after),
+        ]
+
+
 class Rule(NamedTuple):
     """A limit, and whom a request counts against."""
 
-    name: str
-    limit: RateLimitItem
+    limit: Limit
     client: str
 
 
@@ -68,10 +90,10 @@ class Windows:
         if now - self._cleared > CLEARED_EVERY:
             self._windows = {key: kept for key, kept in self._windows.items() if kept[0] > now}
             self._cleared = now
-        counted = rule.name, rule.client
+        counted = rule.limit.name, rule.client
         ends, count = self._windows.get(counted, (0.0, 0))
         if ends <= now:
-            ends, count = now + rule.limit.get_expiry(), 0
+            ends, count = now + rule.limit.seconds, 0
         self._windows[counted] = ends, count + 1
         remaining = rule.limit.amount - count - 1
         return remaining >= 0, WindowStats(ends, max(0, remaining))
@@ -98,8 +120,8 @@ class RateLimitMiddleware:
             from backend_hub.http.shared_limits import SharedWindows  # noqa: PLC0415
 
             self.shared = SharedWindows(settings.redis_url)
-        self.default = parse(settings.rate_limit)
-        self.sign_in = parse(settings.sign_in_rate_limit)
+        self.default = Limit("default", settings.rate_limit)
+        self.sign_in = Limit("sign-in", settings.sign_in_rate_limit)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"].startswith(UNLIMITED):
@@ -108,7 +130,7 @@ class RateLimitMiddleware:
         rule = self._rule_for(scope)
         allowed, window = await self._count(rule)
         seconds = max(1, math.ceil(window.reset_time - time.time()))
-        headers = _headers(rule, window.remaining, seconds)
+        headers = rule.limit.headers(window.remaining, seconds)
 
         async def tell(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -119,7 +141,8 @@ class RateLimitMiddleware:
             await self.app(scope, receive, tell)
             return
         refusal = RateLimited(
-            f"At most {rule.limit}; try again in {seconds} s", headers={"Retry-After": str(seconds)}
+            f"At most {rule.limit.item}; try again in {seconds} s",
+            headers={"Retry-After": str(seconds)},
         )
         await self.refuse(scope, refusal)(scope, receive, tell)
 
@@ -131,22 +154,5 @@ class RateLimitMiddleware:
     def _rule_for(self, scope: Scope) -> Rule:
         address = network_of(scope["client"][0]) if scope.get("client") else "unknown"
         if scope["method"] == "POST" and scope["path"] in SIGN_IN_PATHS:
-            return Rule("sign-in", self.sign_in, address)
-        return Rule("default", self.default, self.identify(scope) or address)
-
-
-def _headers(rule: Rule, remaining: int, seconds: int) -> list[tuple[bytes, bytes]]:
-    left, after = str(remaining).encode(), str(seconds).encode()
-    amount, policy = _policy(rule.name, rule.limit)
-    return [
-        (b"ratelimit-policy", policy),
-        (b"ratelimit", b'"%b";r=%b;t=%b' % (rule.name.encode(), left, after)),
-        (b"x-ratelimit-limit", amount),
-        (b"x-ratelimit-remaining", left),
-        (b"x-ratelimit-reset", after),
-    ]
-
-
-@lru_cache
-def _policy(name: str, limit: RateLimitItem) -> tuple[bytes, bytes]:
-    return str(limit.amount).encode(), f'"{name}";q={limit.amount};w={limit.get_expiry()}'.encode()
+            return Rule(self.sign_in, address)
+        return Rule(self.default, self.identify(scope) or address)

@@ -42,7 +42,7 @@ class SharedWindows:
         """Whether the request is allowed, and the window; None while Redis does not answer."""
         if time.monotonic() < self.again:
             return None
-        counted = (rule.limit, rule.name, rule.client)
+        counted = (rule.limit.item, rule.limit.name, rule.client)
         try:
             async with asyncio.timeout(ANSWERS_WITHIN):
                 allowed = await self.limiter.hit(*counted)

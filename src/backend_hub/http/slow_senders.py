@@ -16,8 +16,12 @@ LINGER_SECONDS = 2.0
 
 
 class HubProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol, which closes a connection whose header takes too long."""
+    """uvicorn's HTTP protocol, which closes a connection whose header takes too long.
 
+    Almost every header comes in one piece, so a timer is set only when one did not.
+    """
+
+    _header_begun = True
     _header_deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -28,9 +32,13 @@ class HubProtocol(HttpToolsProtocol):
         self._header_arrived()
         super().connection_lost(exc)
 
-    def on_message_begin(self) -> None:
-        if self._header_deadline is None:  # of a later request on the same connection
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._header_begun and self._header_deadline is None:
             self._expect_header()
+
+    def on_message_begin(self) -> None:
+        self._header_begun = True
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -42,6 +50,7 @@ class HubProtocol(HttpToolsProtocol):
         self._header_deadline = self.loop.call_later(seconds, self._give_up)
 
     def _header_arrived(self) -> None:
+        self._header_begun = False
         if self._header_deadline is not None:
             self._header_deadline.cancel()
             self._header_deadline = None
