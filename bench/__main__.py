@@ -1,7 +1,8 @@
 """`make bench`: the hub and its peers do the same work, one after the other.
 
-The server is on one core, the load on the other. Each figure is the median of three runs; the
-ratio is to the limit, raw uvicorn and asyncpg. One wrong answer, and nothing is printed.
+The server is on one core, the load on the other. All are run three times, in rounds; each figure
+is the median of the three. The ratio is to the limit, raw uvicorn and asyncpg, in the same round:
+the machine's speed changes from minute to minute. One wrong answer, and nothing is printed.
 """
 
 import argparse
@@ -20,7 +21,9 @@ import psutil
 from bench import load, servers, works
 from bench.database import clean, prepare, server
 
-RUNS = 3
+ROUNDS = 3
+RUNS = 2
+"""Of a work in a round; the first is to warm up."""
 Figures = dict[str, tuple[float, float]]
 """Requests per second, and the server's CPU microseconds per request, of each work."""
 
@@ -83,26 +86,23 @@ def _measure_one(
         wanted = replace(wanted, same=body)
     if not seconds:
         return math.nan, math.nan
-    rates, cpu = [], 0.0
     first = replace(wanted, first=0)
-    for number in range(RUNS + 1):  # the first is to warm up
+    for length in (min(seconds, 1), seconds):
         load.settle(process)
         began = load.cpu_seconds(process)
-        run = load.run(servers.PORT, first, min(seconds, 1) if number == 0 else seconds)
+        run = load.run(servers.PORT, first, length)
         if run.wrong:
             raise Wrong(f"{peer.name} gave {run.wrong} wrong answers of {run.requests} to {name}")
-        if number > 0 and not run.requests:
-            raise Wrong(f"{peer.name} answers no {name} within {seconds} s: use longer runs")
         first = replace(first, first=run.sent)
         answered += run.requests
-        if number > 0:
-            rates.append(run.rate)
-            cpu += (load.cpu_seconds(process) - began) * 1e6 / run.requests / RUNS
+    if not run.requests:
+        raise Wrong(f"{peer.name} answers no {name} within {seconds} s: use longer runs")
+    cpu = (load.cpu_seconds(process) - began) * 1e6 / run.requests
     if name not in works.WRITES:
         checked()
     elif not _all_written(url, name, answered, first):
         raise Wrong(f"{peer.name} did not write what its {answered} answers to {name} say")
-    return median(rates), cpu
+    return run.rate, cpu
 
 
 def _all_written(url: str, name: str, answered: int, ended: load.Load) -> bool:
@@ -115,25 +115,29 @@ def _all_written(url: str, name: str, answered: int, ended: load.Load) -> bool:
     if found is None:
         return False
     if name == "W8":
-        return min(len(ended.ids), answered) - RUNS - 1 <= found <= len(ended.ids)
-    return answered <= found <= answered + 3 + (RUNS + 1) * load.CONNECTIONS
+        return min(len(ended.ids), answered) - RUNS <= found <= len(ended.ids)
+    return answered <= found <= answered + 3 + RUNS * load.CONNECTIONS
 
 
-def table(results: dict[str, Figures], chosen: list[str]) -> str:
+def table(rounds: list[dict[str, Figures]], chosen: list[str]) -> str:
     """In Markdown: the ratio to the limit, requests per second, CPU of the server."""
-    limit = results.get(LIMIT, {})
     lines = [f"| server | {' | '.join(chosen)} |", "|---" * (len(chosen) + 1) + "|"]
-    for name, found in results.items():
-        cells = []
-        for work in chosen:
-            if work not in found:
-                cells.append("-")
-                continue
-            rate, cpu = found[work]
-            ratio = f"{rate / limit[work][0]:.2f} " if work in limit else ""
-            cells.append(f"{ratio}({rate:,.0f}/s, {cpu:,.0f} us)")
+    for name in rounds[0]:
+        cells = [_cell(rounds, name, work) for work in chosen]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", *(f"{name}: {works.WORKS[name]}" for name in chosen)])
+
+
+def _cell(rounds: list[dict[str, Figures]], name: str, work: str) -> str:
+    found = [results[name][work] for results in rounds if work in results[name]]
+    if not found:
+        return "-"
+    rate, cpu = (median(figures) for figures in zip(*found, strict=True))
+    shown = f"({rate:,.0f}/s, {cpu:,.0f} us)"
+    if LIMIT not in rounds[0]:
+        return shown
+    ratios = [results[name][work][0] / results[LIMIT][work][0] for results in rounds]
+    return f"{median(ratios):.2f} {shown}"
 
 
 LIMIT = "raw uvicorn + asyncpg"
@@ -163,27 +167,30 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> None:
     options = options_of(arguments)
-    results: dict[str, Figures] = {}
+    rounds: list[dict[str, Figures]] = []
     with (
         server(options.database_url, options.data_dir) as any_url,
         tempfile.TemporaryDirectory() as folder,
     ):
         url = asyncio.run(prepare(any_url, options.rows))
         right = asyncio.run(works.expected(url))
-        for peer in servers.peers(folder):
-            if peer.key not in options.peers or not peer.install():
-                continue
-            print(f"{peer.name} ...", file=sys.stderr, flush=True)
-            try:
-                results[peer.name] = measure(peer, url, right, options.works, options.seconds)
-            except Wrong as error:
-                sys.exit(f"bench: {error}")
+        wanted = [peer for peer in servers.peers(folder) if peer.key in options.peers]
+        wanted = [peer for peer in wanted if peer.install()]
+        for number in range(ROUNDS if options.seconds else 1):
+            rounds.append({})
+            for peer in wanted:
+                print(f"{number + 1}: {peer.name} ...", file=sys.stderr, flush=True)
+                try:
+                    found = measure(peer, url, right, options.works, options.seconds)
+                except Wrong as error:
+                    sys.exit(f"bench: {error}")
+                rounds[-1][peer.name] = found
     if not options.seconds:
         print("Every answer is right.")
         return
     client = "wrk" if load.has_wrk(options.seconds) else "bench.client"
     print(f"\n{options.rows:,} questions, {load.CONNECTIONS} connections of {client}\n")
-    print(table(results, options.works))
+    print(table(rounds, options.works))
 
 
 if __name__ == "__main__":

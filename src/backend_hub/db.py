@@ -187,13 +187,6 @@ class Database:
         async with AsyncSession(self._reading, expire_on_commit=False) as session:
             yield session
 
-    @asynccontextmanager
-    async def writing(self) -> AsyncIterator["Writing"]:
-        """One transaction, of one statement or of many; a session's commits when the block returns
-        and rolls back when it raises."""
-        async with AsyncExitStack() as stack:
-            yield Writing(self, stack)
-
     async def fetch(self, statement: Prepared, values: Mapping[str, Any]) -> Sequence[Row]:
         """The rows of a prepared statement, read on a connection of the pool's own driver.
 
@@ -249,7 +242,8 @@ class Writer(Reader, Protocol):
 
 
 class Writing:
-    """A request's one transaction, which begins when it is known what kind it has to be.
+    """A request's one transaction, which begins when it is known what kind it has to be: one
+    statement, or a session's, which ends with the stack.
 
     What is read before is read by itself. A write that is one statement needs no BEGIN and no
     COMMIT: two round trips less. Whatever takes several asks for the session first.

@@ -7,7 +7,7 @@ statement ends, so that the rows may refer to each other.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -80,11 +80,11 @@ async def insert_together(
 def values_of(row: Row, number: int = 0) -> dict[str, Any]:
     """The values of a row's parameters, which `parameters` names."""
     model, fields = row
-    in_json = _json_columns(model)
-    return {
-        _parameter(model, name, number): orjson.dumps(value).decode() if name in in_json else value
-        for name, value in fields.items()
-    }
+    names, in_json = _parameters(model, tuple(fields), number)
+    values = dict(zip(names, fields.values(), strict=True))
+    for name in in_json:
+        values[name] = orjson.dumps(values[name]).decode()
+    return values
 
 
 def parameters(model: type[SQLModel], names: Iterable[str], number: int = 0) -> dict[str, Any]:
@@ -95,9 +95,15 @@ def parameters(model: type[SQLModel], names: Iterable[str], number: int = 0) -> 
     }
 
 
-@cache
-def _json_columns(model: type[SQLModel]) -> frozenset[str]:
-    return frozenset(column.name for column in _table(model).c if isinstance(column.type, JSON))
+@lru_cache(1_024)
+def _parameters(
+    model: type[SQLModel], columns: tuple[str, ...], number: int
+) -> tuple[list[str], list[str]]:
+    """The names of a row's parameters, and of those the ones that are sent as JSON."""
+    names = {name: _parameter(model, name, number) for name in columns}
+    types = _table(model).c
+    in_json = [names[name] for name in columns if isinstance(types[name].type, JSON)]
+    return list(names.values()), in_json
 
 
 def _parameter(model: type[SQLModel], name: str, number: int) -> str:

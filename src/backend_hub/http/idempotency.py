@@ -10,7 +10,7 @@ answer when it is refused.
 
 import hashlib
 import hmac
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from typing import Annotated, Any
@@ -70,6 +70,9 @@ class Key:
     key: str
     request_hash: str
 
+    def columns(self) -> dict[str, str]:
+        return {"owner": self.owner, "key": self.key, "request_hash": self.request_hash}
+
     def answer(self, location: str) -> Row:
         """The row of the request that made what is at the location, but for the body.
 
@@ -77,7 +80,7 @@ class Key:
         it is undone, and `attempt` finds the first answer.
         """
         made = {"status": 201, "location": location, "etag": '"1"'}
-        return IdempotencyRecord, {**asdict(self), "created_at": utcnow(), **made}
+        return IdempotencyRecord, {**self.columns(), "created_at": utcnow(), **made}
 
 
 async def expect(request: Request, owner: str, key: str) -> Key:
@@ -93,7 +96,7 @@ async def reserve(session: AsyncSession, request: Request, owner: str, key: str)
     """
     wanted = Key(owner, key, await _fingerprint(request))
     now = utcnow()
-    row = {**asdict(wanted), "created_at": now, "too_old": now - KEPT}
+    row = {**wanted.columns(), "created_at": now, "too_old": now - KEPT}
     try:
         reserved = await session.fetch(_reserve(), row)
     except DBAPIError as error:
@@ -153,17 +156,16 @@ async def _fingerprint(request: Request) -> str:
     stolen database could be guessed a million times faster than the password's own.
     """
     settings: Settings = request.app.state.settings
-    digest = hmac.new(settings.secret_key.get_secret_value().encode(), digestmod=hashlib.sha256)
     path = request.scope["path"].encode("utf-8", "surrogateescape")
-    for part in (request.method.encode(), path, await request.body()):
-        digest.update(hashlib.sha256(part).digest())
-    return digest.hexdigest()
+    parts = (request.method.encode(), path, await request.body())
+    digests = b"".join(hashlib.sha256(part).digest() for part in parts)
+    return hmac.digest(settings.secret_key.get_secret_value().encode(), digests, "sha256").hex()
 
 
 async def first_answer(reader: Reader, key: Key) -> Response | None:
     """What was answered to the request that had the key first; raises IdempotencyKeyReused when
     that was another request."""
-    rows = await reader.fetch(_first_answer(), {**asdict(key), "too_old": utcnow() - KEPT})
+    rows = await reader.fetch(_first_answer(), {**key.columns(), "too_old": utcnow() - KEPT})
     if not rows:
         return None
     found = rows[0]
@@ -192,7 +194,7 @@ async def answer_again(request: Request, error: Exception) -> Response | None:
     database: Database = request.app.state.database
     response = await first_answer(database, key)
     if response is None and key_taken(error):  # for too long: it is free for the next attempt
-        await database.write(_forget(), {**asdict(key), "too_old": utcnow() - KEPT})
+        await database.write(_forget(), {**key.columns(), "too_old": utcnow() - KEPT})
     return response
 
 
@@ -219,7 +221,7 @@ async def remember(request: Request, response: Response) -> None:
         "etag": response.headers.get("etag"),
         "body": bytes(response.body),
     }
-    await session.fetch(_remember(), {**asdict(reserved), **answer})
+    await session.fetch(_remember(), {**reserved.columns(), **answer})
 
 
 async def purge_expired(session: AsyncSession) -> None:

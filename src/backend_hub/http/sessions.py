@@ -1,12 +1,11 @@
 """The database sessions that a router may ask for, and the door for prepared reads."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from typing import Annotated
 
 from fastapi import Depends, Request
 
-from backend_hub.db import AsyncSession, Database, Writer
+from backend_hub.db import AsyncSession, Database, Writer, Writing
 from backend_hub.http.callers import is_visitor
 from backend_hub.replica import Replica
 from backend_hub.statements import Reader
@@ -54,8 +53,7 @@ async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
 
 async def _writing(request: Request) -> Writer:
     """The request's one transaction, which ends where `run_once` says."""
-    stack: AsyncExitStack = request.scope["fastapi_function_astack"]
-    return await stack.enter_async_context(get_database(request).writing())
+    return Writing(get_database(request), request.scope["fastapi_function_astack"])
 
 
 async def get_read_session(request: Request) -> AsyncIterator[AsyncSession]:
