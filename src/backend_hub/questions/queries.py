@@ -13,6 +13,7 @@ from sqlalchemy import (
     bindparam,
     case,
     literal_column,
+    null,
     select,
 )
 from sqlalchemy.orm import aliased
@@ -23,7 +24,7 @@ from backend_hub.db import AsyncSession
 from backend_hub.errors import NotFound, Unprocessable
 from backend_hub.http.cursors import Order, Page, PageParams, read_page
 from backend_hub.http.ready import Listing, Ready
-from backend_hub.json_text import as_json, json_array, json_object
+from backend_hub.json_text import JsonText, as_json, json_array, json_object
 from backend_hub.posts.models import Comment, Post
 from backend_hub.posts.queries import (
     NEWEST,
@@ -75,6 +76,7 @@ ANSWER_ORDERS: dict[str, Order] = {
 QUESTION_ID = bindparam("question_id", type_=Uuid())
 KEPT = 256
 """Shapes whose statements are kept."""
+EMPTY_ARRAY: Any = literal_column("'[]'", JsonText())
 QUESTION = TypeAdapter(QuestionRead)
 QUESTION_PAGE = TypeAdapter(Page[QuestionSummary])
 
@@ -191,18 +193,21 @@ async def list_questions(
 
 
 @cache
-def whole_question(reader: ReaderKind) -> Any:
-    """The statement of the question QUESTION_ID, with what QuestionRead shows."""
+def whole_question(reader: ReaderKind, *, new: bool = False) -> Any:
+    """The statement of the question QUESTION_ID, with what QuestionRead shows.
+
+    PostgreSQL need not look for what a new one has none of.
+    """
     actor = STAND_INS[reader]
     columns = [
         *summary_columns(),
         *text_columns(actor),
-        _closed_by_json().label("closed_by"),
-        _duplicate_of_json().label("duplicate_of"),
-        comments_json().label("comments"),
-        answers_json(actor).label("answers"),
+        (null() if new else _closed_by_json()).label("closed_by"),
+        (null() if new else _duplicate_of_json()).label("duplicate_of"),
+        (EMPTY_ARRAY if new else comments_json()).label("comments"),
+        (EMPTY_ARRAY if new else answers_json(actor)).label("answers"),
+        col(Post.version).label("_version"),
     ]
-    columns.append(col(Post.version).label("_version"))
     statement = from_questions(columns).where(col(Post.id) == QUESTION_ID, reachable(actor))
     return as_json(statement)
 

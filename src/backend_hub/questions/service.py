@@ -78,7 +78,7 @@ async def ask_question(
     found = await new.write(
         writer,
         {"question_id": post_id, "actor_id": actor.id},
-        reading=whole_question(reader_kind(actor)),
+        reading=whole_question(reader_kind(actor), new=True),
         kept_in=IdempotencyRecord.body if answer else None,
     )
     return ready_question(found)
