@@ -5,6 +5,7 @@ uvicorn limits neither: it only closes connections that are idle between two req
 
 import asyncio
 import contextlib
+from typing import Any, cast
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,6 +14,39 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from backend_hub.settings import get_settings
 
 LINGER_SECONDS = 2.0
+
+
+class OneWrite:
+    """A transport that sends the header of an answer in one write with its body.
+
+    uvicorn writes them apart, which are two system calls and, without Nagle's algorithm, two
+    packets. What is written waits for what follows in the same turn of the loop.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._held: bytes | None = None
+        self.is_closing = transport.is_closing
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if self._held is None:
+            self._held = data
+            self._loop.call_soon(self._flush)
+        else:
+            whole, self._held = self._held + data, None
+            self._transport.write(whole)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._held is not None:
+            held, self._held = self._held, None
+            self._transport.write(held)
 
 
 class HubProtocol(HttpToolsProtocol):
@@ -25,7 +59,7 @@ class HubProtocol(HttpToolsProtocol):
     _header_deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(cast(asyncio.Transport, OneWrite(transport, self.loop)))
         self._expect_header()
 
     def connection_lost(self, exc: Exception | None) -> None:
