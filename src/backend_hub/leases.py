@@ -40,7 +40,10 @@ class Leases:
         self.most = most
         self.timeout = timeout
         self._out = 0
-        self._waiting: deque[asyncio.Future[Lease | None]] = deque()
+        self._waiting: deque[tuple[float, asyncio.Future[Lease | None]]] = deque()
+        """Who waits, and until when."""
+        self._timer: asyncio.TimerHandle | None = None
+        """For the first of them. Whoever gets a connection leaves it: most wait for a moment."""
 
     async def take(self) -> Lease:
         """Raises SQLAlchemy's TimeoutError, and whatever connecting raises."""
@@ -82,9 +85,9 @@ class Leases:
     async def _wait(self, loop: asyncio.AbstractEventLoop, ends: float) -> Lease | None:
         """A connection, or None for the right to take one out of the pool."""
         place: asyncio.Future[Lease | None] = loop.create_future()
-        self._waiting.append(place)
-        # A timer costs a tenth of asyncio.timeout.
-        timer = loop.call_at(ends, self._give_up, place)
+        self._waiting.append((ends, place))
+        if self._timer is None:
+            self._timer = loop.call_at(ends, self._give_up, loop)
         try:
             return await place
         except asyncio.CancelledError:
@@ -92,12 +95,16 @@ class Leases:
             if place.done() and not place.cancelled() and place.exception() is None:
                 await self._pass_by(place.result())
             raise
-        finally:
-            timer.cancel()
 
-    def _give_up(self, place: asyncio.Future[Lease | None]) -> None:
-        if not place.done():
-            place.set_exception(self._too_late())
+    def _give_up(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Send away who waited too long."""
+        while self._waiting and self._waiting[0][0] <= loop.time():
+            _, place = self._waiting.popleft()
+            if not place.done():
+                place.set_exception(self._too_late())
+        self._timer = None
+        if self._waiting:
+            self._timer = loop.call_at(self._waiting[0][0], self._give_up, loop)
 
     async def _pass_by(self, handed: Lease | None) -> None:
         if handed is not None:
@@ -113,7 +120,7 @@ class Leases:
     def _hand_on(self, lease: Lease | None) -> bool:
         """Whether somebody waited for it."""
         while self._waiting:
-            place = self._waiting.popleft()
+            _, place = self._waiting.popleft()
             if not place.done():
                 place.set_result(lease)
                 return True

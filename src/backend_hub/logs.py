@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -57,19 +58,22 @@ class LogHandler(logging.StreamHandler[Any]):
             self.stream.write(f"{line}\n")  # standard error is flushed at the end of a line
 
 
-_stamped = structlog.processors.TimeStamper(fmt="iso", utc=True)
-
-
 def log_request(**fields: Any) -> None:
     """The line of a request: the one of which there are so many that `logging`'s own way, a
     record with its caller, a lock and a formatter, would cost a tenth of a read."""
     root = logging.getLogger()
     if root.level > logging.INFO:
         return
-    event = {"event": "request", **fields, "level": "info", "logger": "backend_hub.access"}
+    event = {
+        "event": "request",
+        **fields,
+        "level": "info",
+        "logger": "backend_hub.access",
+        "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+    }
     for handler in root.handlers:
         if isinstance(handler, LogHandler):
-            handler.write(_stamped(None, "info", event))
+            handler.write(event)
 
 
 def configure_logging(settings: Settings) -> None:
