@@ -23,7 +23,7 @@ from uvicorn.lifespan.on import LifespanOn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from backend_hub.http.slow_senders import HubProtocol
+from backend_hub.http.protocol import HubProtocol
 from backend_hub.logs import configure_logging
 from backend_hub.settings import get_settings
 from backend_hub.worker import serve

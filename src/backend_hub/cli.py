@@ -117,7 +117,7 @@ def run_server(settings: Settings, host: str, port: int, workers: int, reload: b
     uvicorn.run(
         "backend_hub.worker:serve",
         factory=True,
-        http="backend_hub.http.slow_senders:HubProtocol",
+        http="backend_hub.http.protocol:HubProtocol",
         host=host,
         port=port,
         workers=workers,
