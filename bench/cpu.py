@@ -2,6 +2,8 @@
 
 Both run in this process, behind uvicorn's own protocol with a transport in memory, and take turns:
 a busy machine slows both, and the ratio says what wrk cannot. PostgreSQL's work is not in it.
+
+With `--replay` PostgreSQL is not asked: the hub's Python is left, in the shortest of many turns.
 """
 
 import argparse
@@ -23,6 +25,7 @@ from uvicorn.lifespan.on import LifespanOn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from backend_hub.db import Database
 from backend_hub.http.protocol import HubProtocol
 from backend_hub.logs import configure_logging
 from backend_hub.settings import get_settings
@@ -33,6 +36,7 @@ from bench.load import HOST, Load
 
 CONNECTIONS = 16
 ROUNDS = 9
+REPLAYED = 500
 WORKS = [name for name in works.WORKS if name != "W10"]  # all of which is Argon2
 
 
@@ -117,6 +121,32 @@ class Served:
         return (time.process_time() - before) * 1e6 / (requests // CONNECTIONS * CONNECTIONS)
 
 
+class Replay:
+    """What PostgreSQL answers to the hub's statements, kept while it is asked and then given again."""
+
+    def __init__(self) -> None:
+        self.asking = True
+        self.answers: dict[str, Any] = {}
+        ask = Database._fetch
+
+        async def fetch(database: Database, sql: str, arguments: tuple[Any, ...]) -> Any:
+            if self.asking:
+                self.answers[sql] = await ask(database, sql, arguments)
+            return self.answers[sql]
+
+        Database._fetch = fetch  # type: ignore[method-assign]
+
+    async def measure(self, hub: Served, right: works.Expected, chosen: list[str]) -> None:
+        await hub.start(right)
+        for work in chosen:
+            self.asking = True
+            await hub.microseconds(work, CONNECTIONS)
+            self.asking = False
+            turns = [await hub.microseconds(work, 4 * CONNECTIONS) for _ in range(REPLAYED)]
+            print(f"{work}: {min(turns):.0f} us")
+        await hub.lifespan.shutdown()
+
+
 def _request(load: Load) -> bytes:
     path, headers, body = load.request()
     if body is not None:
@@ -145,6 +175,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.cpu", description=__doc__)
     parser.add_argument("--works", nargs="+", default=WORKS, choices=WORKS)
     parser.add_argument("--requests", type=int, default=320, help="of one turn")
+    parser.add_argument("--replay", action="store_true", help="without PostgreSQL")
     options = parser.parse_args()
     url = os.environ["DATABASE_URL"]  # of a database that `python -m bench` filled
     with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("w") as nowhere:
@@ -158,7 +189,11 @@ def main() -> None:
             Served(hub, serve(), HubProtocol, 1_000_000),
         )
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(compare(*sides, url, options.works, options.requests))
+            if options.replay:
+                right = runner.run(works.expected(url))
+                runner.run(Replay().measure(sides[1], right, options.works))
+            else:
+                runner.run(compare(*sides, url, options.works, options.requests))
             runner.run(clean(url))
 
 

@@ -103,7 +103,7 @@ async def joining(walk: Walk, username: str) -> None:
     await walk.press("Make the account")
     await walk.look("overview-unverified", "Your account")
     await walk.at("/account/sign-in", "email-unverified", "Email and password")
-    await open_mail(walk, "Confirm", "mail-verify")
+    await open_mail(walk, username, "Confirm", "mail-verify")
     await walk.look("verify", "Confirm your address")
     await walk.press("Yes, confirm it")
     await walk.look("verified", "Address confirmed")
@@ -111,7 +111,8 @@ async def joining(walk: Walk, username: str) -> None:
     await walk.page.goto(f"{walk.visit.url}/forgot")
     await walk.fill(email=f"{username}@example.org")
     await walk.press("Send the mail")
-    await open_mail(walk, "password", "mail-reset")
+    await walk.look("forgot-known", "Look into your mail")  # another page would end the request
+    await open_mail(walk, username, "password", "mail-reset")
     await walk.look("reset", "Choose a new password")
     await walk.fill(password="short")
     await walk.press("Set the password")
@@ -123,9 +124,10 @@ async def joining(walk: Walk, username: str) -> None:
     await walk.look("overview", "Your account")
 
 
-async def open_mail(walk: Walk, subject: str, name: str) -> None:
-    """The newest mail, once it is there; and where its link leads."""
-    newest = walk.page.locator(".list a").first
+async def open_mail(walk: Walk, username: str, subject: str, name: str) -> None:
+    """The person's newest mail, once it is there; and where its link leads."""
+    theirs = walk.page.locator(".list li").filter(has_text=f"to {username}@")
+    newest = theirs.locator("a").first
     await walk.page.goto(f"{walk.visit.url}/dev/mail")
     async with asyncio.timeout(PATIENCE / 1000):
         while not await newest.count() or subject not in await newest.inner_text():
@@ -145,6 +147,7 @@ async def sign_in(walk: Walk, username: str, target: str) -> None:
 async def sign_out(walk: Walk) -> None:
     await walk.at("/sign-out", "sign-out", "Sign out")
     await walk.press("Sign out of this browser")
+    await walk.page.wait_for_url(f"{walk.visit.url}/")
 
 
 async def the_account(walk: Walk, hub: Hub, username: str) -> None:
