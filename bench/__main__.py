@@ -129,9 +129,7 @@ def table(rounds: list[dict[str, Figures]], chosen: list[str]) -> str:
 
 
 def _cell(rounds: list[dict[str, Figures]], name: str, work: str) -> str:
-    found = [results[name][work] for results in rounds if work in results[name]]
-    if not found:
-        return "-"
+    found = [results[name][work] for results in rounds]
     rate, cpu = (median(figures) for figures in zip(*found, strict=True))
     shown = f"({rate:,.0f}/s, {cpu:,.0f} us)"
     if LIMIT not in rounds[0]:

@@ -136,8 +136,8 @@ class Replay:
 
         Database._fetch = fetch  # type: ignore[method-assign]
 
-    async def measure(self, hub: Served, right: works.Expected, chosen: list[str]) -> None:
-        await hub.start(right)
+    async def measure(self, hub: Served, url: str, chosen: list[str]) -> None:
+        await hub.start(await works.expected(url))
         for work in chosen:
             self.asking = True
             await hub.microseconds(work, CONNECTIONS)
@@ -190,8 +190,7 @@ def main() -> None:
         )
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             if options.replay:
-                right = runner.run(works.expected(url))
-                runner.run(Replay().measure(sides[1], right, options.works))
+                runner.run(Replay().measure(sides[1], url, options.works))
             else:
                 runner.run(compare(*sides, url, options.works, options.requests))
             runner.run(clean(url))

@@ -45,7 +45,7 @@ class JsonText(TypeDecorator[Any]):
 
 def json_object(columns: Iterable[Any]) -> Any:
     """An object of columns under their names; any of them may be null."""
-    return _object(columns, required=())
+    return _object(columns, None)
 
 
 def json_array(statement: Select[Any]) -> Any:
@@ -61,28 +61,20 @@ def as_json(statement: Select[Any]) -> Select[Any]:
     columns: list[Any] = list(statement.inner_columns)
     fields = [column for column in columns if not column.name.startswith("_")]
     others = [column for column in columns if column.name.startswith("_")]
-    whole = _object(fields, _required(statement, fields)).label("json")
+    joins = [one for source in statement.get_final_froms() for one in iterate(source)]
+    optional = {join.right for join in joins if isinstance(join, Join) and join.isouter}
+    whole = _object(fields, optional).label("json")
     return statement.with_only_columns(whole, *others, maintain_column_froms=True)
 
 
-def _required(statement: Select[Any], columns: Iterable[Any]) -> list[Any]:
-    """The columns that no row has without a value."""
-    joins = [one for source in statement.get_final_froms() for one in iterate(source)]
-    missing = {join.right for join in joins if isinstance(join, Join) and join.isouter}
-    values = [_unlabelled(column) for column in columns]
-    return [
-        value
-        for value in values
-        if getattr(value, "nullable", None) is False and value.table not in missing
-    ]
-
-
-def _object(columns: Iterable[Any], required: Collection[Any]) -> Any:
+def _object(columns: Iterable[Any], optional: Collection[Any] | None) -> Any:
+    """`optional` are the tables of which a row may be missing; None for any."""
     parts = ["{"]
     for column in columns:
-        value = _unlabelled(column)
-        known = any(value is one for one in required)
-        parts += [f'"{column.name}":', *_written(value, column.type, known), ","]
+        value = unlabelled(column)
+        has_value = getattr(value, "nullable", None) is False
+        required = has_value and optional is not None and value.table not in optional
+        parts += [f'"{column.name}":', *_written(value, column.type, required), ","]
     parts[-1] = "}"
     return func.concat(*_joined(parts), type_=JsonText())
 
@@ -122,5 +114,5 @@ def _text(constant: str) -> Any:
     return literal_column(f"'{constant}'")
 
 
-def _unlabelled(column: Any) -> Any:
+def unlabelled(column: Any) -> Any:
     return column.element if isinstance(column, Label) else column

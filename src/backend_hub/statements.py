@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import JSON, Label, RowMapping, Select, Text, bindparam, cast
+from sqlalchemy import JSON, RowMapping, Select, Text, bindparam, cast
 from sqlalchemy.dialects.postgresql import REGCONFIG
 from sqlalchemy.dialects.postgresql.asyncpg import PGCompiler_asyncpg, dialect
 
-from backend_hub.json_text import JsonText
+from backend_hub.json_text import JsonText, unlabelled
 
 
 class _Compiler(PGCompiler_asyncpg):
@@ -71,16 +71,12 @@ def prepare(statement: Select[Any]) -> Prepared:
     columns: list[Any] = list(statement.inner_columns)
     json = tuple(column.name for column in columns if isinstance(column.type, JSON | JsonText))
     shown = [
-        cast(_unlabelled(column), Text).label(column.name) if column.name in json else column
+        cast(unlabelled(column), Text).label(column.name) if column.name in json else column
         for column in columns
     ]
     statement = statement.with_only_columns(*shown, maintain_column_froms=True)
     compiled: Any = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
     return Prepared(compiled.string, tuple(compiled.positiontup), json)
-
-
-def _unlabelled(column: Any) -> Any:
-    return column.element if isinstance(column, Label) else column
 
 
 def text_parameter(name: str) -> Any:

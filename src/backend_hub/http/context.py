@@ -73,8 +73,7 @@ def _ids(scope: Scope) -> dict[str, str]:
     """Of the request, and of the trace that it is part of: its own span's, when traces are on."""
     headers = scope["headers"]
     given = (first(headers, b"x-request-id") or b"").decode("latin-1")
-    known = given and _REQUEST_ID.fullmatch(given)
-    ids = {"request_id": given if known else str(uuid7())}
+    ids = {"request_id": given if _REQUEST_ID.fullmatch(given) else str(uuid7())}
     parent = first(headers, b"traceparent")
     caller = _TRACEPARENT.fullmatch(parent.decode("latin-1")) if parent else None
     if caller and set(caller[1]) != {"0"} and set(caller[2]) != {"0"}:
