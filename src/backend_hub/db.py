@@ -20,13 +20,13 @@ from asyncpg.exceptions import (
     TargetServerAttributeNotMatched,
 )
 from sqlalchemy import (
+    ColumnElement,
     DateTime,
     Interval,
     MetaData,
     PoolProxiedConnection,
     event,
     func,
-    literal,
 )
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -38,8 +38,9 @@ from sqlmodel import Session as SQLModelSession
 from sqlmodel.ext.asyncio.session import AsyncSession as SQLModelAsyncSession
 from uuid_utils.compat import uuid7
 
+from backend_hub.coalescing import Coalescing
 from backend_hub.errors import Conflict, HubError, Unavailable, Unprocessable
-from backend_hub.leases import Leases
+from backend_hub.leases import Lease, Leases
 from backend_hub.settings import Settings
 from backend_hub.statements import Prepared, Reader, Row
 
@@ -59,10 +60,10 @@ def utcnow() -> datetime:
     return datetime.now(UTC)
 
 
-def seconds_after(moment: datetime, seconds: Any) -> Any:
+def seconds_after(moment: ColumnElement[datetime], seconds: Any) -> Any:
     """A moment in SQL; `seconds` may be an expression of float type."""
     interval: Any = func.make_interval(0, 0, 0, 0, 0, 0, seconds, type_=Interval)
-    return literal(moment, UTCDateTime) + interval
+    return moment + interval
 
 
 def new_id() -> UUID:
@@ -174,6 +175,7 @@ class Database:
         # Single statements leave connections to sessions, which may hold one for longer.
         most = max(1, settings.database_pool_size * 4 // 5)
         self._leases = Leases(self._connect, most, settings.database_pool_timeout)
+        self._reads = Coalescing(self._leases.take, self._ask)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -196,20 +198,21 @@ class Database:
         arguments = statement.arguments(values)
         token = _REPEATABLE.set(True)
         try:
-            return await self._fetch(statement.sql, arguments)
+            return await self._reads.read(statement.sql, arguments)
         except LOST as error:
             if isinstance(error, ValueError):  # a value that the statement cannot take
                 raise
-            return await self._fetch(statement.sql, arguments)
+            return await self._reads.read(statement.sql, arguments)
         finally:
             _REPEATABLE.reset(token)
 
     async def write(self, statement: Prepared, values: Mapping[str, Any]) -> Sequence[Row]:
         """What a prepared statement returns that is a transaction of its own, and is run once."""
-        return await self._fetch(statement.sql, statement.arguments(values))
+        lease = await self._leases.take()
+        return await self._ask(lease, statement.sql, statement.arguments(values))
 
-    async def _fetch(self, sql: str, arguments: tuple[Any, ...]) -> Sequence[Row]:
-        lease, lost = await self._leases.take(), False
+    async def _ask(self, lease: Lease, sql: str, arguments: tuple[Any, ...]) -> Sequence[Row]:
+        lost = False
         try:
             rows: Sequence[Row] = await lease.driver.fetch(sql, *arguments)
             return rows

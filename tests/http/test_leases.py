@@ -1,4 +1,7 @@
-"""Prepared reads hand their connections to each other: here two of a pool of three."""
+"""Prepared reads hand their connections to each other: here two of a pool of three.
+
+Each read says a word of its own: those that ask the same are asked once (test_coalescing.py).
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
@@ -55,11 +58,11 @@ async def test_sessions_get_in_between_reads(database: Database) -> None:
     """Also when one of them holds what reads leave to sessions, and reads never cease."""
     ended = False
 
-    async def keep_reading() -> None:
+    async def keep_reading(word: str) -> None:
         while not ended:
-            await say(database)
+            await say(database, word)
 
-    readers = [asyncio.create_task(keep_reading()) for _ in range(8)]
+    readers = [asyncio.create_task(keep_reading(str(n))) for n in range(8)]
     async with database.reading() as held:
         await held.execute(text("SELECT 1"))
         async with database.reading() as session:
@@ -69,8 +72,8 @@ async def test_sessions_get_in_between_reads(database: Database) -> None:
 
 
 async def test_who_waits_too_long_is_told_and_takes_nothing_along(database: Database) -> None:
-    long = [asyncio.create_task(say(database, seconds=1)) for _ in range(2)]
-    found = await asyncio.gather(*(outcome(say(database)) for _ in range(5)))
+    long = [asyncio.create_task(say(database, f"long {n}", 1)) for n in range(2)]
+    found = await asyncio.gather(*(outcome(say(database, str(n))) for n in range(5)))
     assert found == [PoolTimeout] * 5
     await asyncio.gather(*long)
     assert (await say(database, "again"))["said"] == "again"
@@ -79,7 +82,7 @@ async def test_who_waits_too_long_is_told_and_takes_nothing_along(database: Data
 async def test_a_reader_who_leaves_takes_no_connection_along(database: Database) -> None:
     """Whether it waited, was just given one, or was reading."""
     for turn in range(40):
-        reads = [asyncio.create_task(say(database)) for _ in range(8)]
+        reads = [asyncio.create_task(say(database, str(n))) for n in range(8)]
         await asyncio.sleep(0.0005 * (turn % 8))
         for read in reads[turn % 3 :: 2]:
             read.cancel()
@@ -89,8 +92,9 @@ async def test_a_reader_who_leaves_takes_no_connection_along(database: Database)
 
 
 async def test_a_connection_that_died_is_handed_to_nobody(database: Database, live: Hub) -> None:
-    pids = {row["pid"] for row in await asyncio.gather(*(say(database) for _ in range(9)))}
-    reads = [asyncio.create_task(say(database, seconds=0.02)) for _ in range(12)]
+    said = await asyncio.gather(*(say(database, str(n)) for n in range(9)))
+    pids = {row["pid"] for row in said}
+    reads = [asyncio.create_task(say(database, str(n), 0.02)) for n in range(12)]
     async with live.database.reading() as session:
         for pid in pids:
             await session.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})

@@ -36,6 +36,7 @@ async def site(
         HUB_DATABASE_URL=url,
         HUB_REQUEST_HEADER_TIMEOUT="1",
         HUB_REQUEST_BODY_TIMEOUT="3",
+        HUB_DATABASE_POOL_SIZE="3",
     ) as site:
         yield site
 
@@ -100,6 +101,39 @@ async def a_long_stream(site: Site, person: Headers) -> AsyncIterator[None]:
         await until(lines, "event: question.created")
 
 
+async def lists_show_what_was_written(site: Site, person: Headers) -> None:
+    """At both processes, at once, while more visitors ask for the same list than connections are
+    there: such reads are asked once."""
+    over = asyncio.Event()
+
+    async def newest(client: httpx.AsyncClient, hub: Program) -> str:
+        answer = await client.get(f"{hub.url}/api/v1/questions")
+        assert answer.status_code == 200, answer.text
+        newest_id: str = answer.json()["items"][0]["id"]
+        return newest_id
+
+    async def keep_asking(client: httpx.AsyncClient, hub: Program) -> int:
+        asked = 0
+        while not over.is_set():
+            await newest(client, hub)
+            asked += 1
+        return asked
+
+    async with httpx.AsyncClient(timeout=30, limits=httpx.Limits(max_connections=100)) as client:
+        asking = [
+            asyncio.create_task(keep_asking(client, hub)) for hub in site.hubs for _ in range(12)
+        ]
+        for number in range(20):
+            writes, other = site.hubs[number % 2], site.hubs[(number + 1) % 2]
+            form = question(f"Written {number} under load")
+            asked = await client.post(f"{writes.url}/api/v1/questions", json=form, headers=person)
+            assert asked.status_code == 201, asked.text
+            found = await asyncio.gather(*(newest(client, hub) for hub in (other, writes, other)))
+            assert set(found) == {asked.json()["id"]}
+        over.set()
+        assert min(await asyncio.gather(*asking)) > 1
+
+
 async def test_two_processes_behind_a_proxy_are_one_hub(site: Site) -> None:
     [person] = await people(site.hubs[0], 1)
     async with site.front.client() as client:
@@ -109,6 +143,7 @@ async def test_two_processes_behind_a_proxy_are_one_hub(site: Site) -> None:
             assert asked.status_code == 201, asked.text
             for _ in range(2):
                 assert (await client.get(asked.headers["Location"])).status_code == 200
+        await lists_show_what_was_written(site, person)
         assert all(served(hub) > 5 for hub in site.hubs)
 
         for number in range(20):

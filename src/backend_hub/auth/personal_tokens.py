@@ -23,7 +23,7 @@ from backend_hub.auth.schemas import PersonalTokenCreate
 from backend_hub.auth.scopes import APP_SCOPES, SCOPES_OF_ROLE
 from backend_hub.auth.security_log import note
 from backend_hub.auth.service import hash_token, renew_actor
-from backend_hub.db import AsyncSession, Database, UTCDateTime, utcnow
+from backend_hub.db import AsyncSession, Database, utcnow
 from backend_hub.errors import Conflict, Forbidden, NotFound, Unauthorized
 from backend_hub.events.service import record
 from backend_hub.http.callers import Caller
@@ -175,7 +175,7 @@ def _owner(condition: Any) -> Prepared:
         .join(PersonalToken, col(PersonalToken.user_id) == User.id)
         .where(
             condition,
-            PersonalToken.expires_at > bindparam("now", type_=UTCDateTime),
+            PersonalToken.expires_at > func.statement_timestamp(),
             col(User.disabled_at).is_(None),
         )
     )
@@ -203,12 +203,10 @@ async def find_token_actor(database: Database, token: str) -> Actor | None:
     """The person behind a token, asked anew for each request."""
     if not well_formed(token):
         return None
-    now = utcnow()
-    values = {"token_hash": hash_token(token), "now": now}
-    rows = await database.fetch(_owner_by_hash(), values)
+    rows = await database.fetch(_owner_by_hash(), {"token_hash": hash_token(token)})
     if not rows:
         return None
-    row = rows[0]
+    row, now = rows[0], utcnow()
     if row["used_at"] is None or now - row["used_at"] > USED_EVERY:
         await _mark_used(database, row["token_id"], now)
     return _actor(row)
@@ -218,7 +216,7 @@ async def renew_any_actor(reader: Reader, actor: Actor) -> Actor | None:
     """The same person some time later; None when the sign-in or the token ended."""
     if actor.token_id is None:
         return await renew_actor(reader, actor)
-    rows = await reader.fetch(_owner_by_id(), {"token_id": actor.token_id, "now": utcnow()})
+    rows = await reader.fetch(_owner_by_id(), {"token_id": actor.token_id})
     return _actor(rows[0]) if rows else None
 
 

@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import cache
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete
+from sqlalchemy import Uuid, bindparam, delete
 from sqlmodel import col, select
 
 from backend_hub.auth.models import SecurityEvent
-from backend_hub.db import AsyncSession, utcnow
+from backend_hub.db import AsyncSession, UTCDateTime, utcnow
 from backend_hub.http.callers import Caller, program_of
 from backend_hub.http.rate_limits import network_of
 from backend_hub.mail.service import queue_mail
+from backend_hub.statements import Prepared, prepare
 from backend_hub.users.models import User
 
 KEPT = timedelta(days=180)
@@ -110,17 +113,23 @@ async def note_sign_in(
 
 async def recent_sign_ins(session: AsyncSession, user_id: UUID) -> set[tuple[str, str]]:
     """From which networks, and with what, the account was signed in to lately."""
-    places = (
+    rows = await session.fetch(_places(), {"user_id": user_id, "since": utcnow() - REMEMBERED})
+    return {(network_of(row["address"]), row["user_agent"]) for row in rows}
+
+
+@cache
+def _places() -> Prepared:
+    places: Any = (
         select(SecurityEvent.address, SecurityEvent.user_agent)
         .where(
-            SecurityEvent.user_id == user_id,
+            SecurityEvent.user_id == bindparam("user_id", type_=Uuid()),
             col(SecurityEvent.kind).in_(SIGN_INS),
-            SecurityEvent.created_at > utcnow() - REMEMBERED,
+            SecurityEvent.created_at > bindparam("since", type_=UTCDateTime),
         )
         .order_by(col(SecurityEvent.id).desc())
         .limit(100)
     )
-    return {(network_of(address), agent) for address, agent in await session.exec(places)}
+    return prepare(places)
 
 
 async def list_security_events(

@@ -24,7 +24,7 @@ from backend_hub.auth.passwords import hash_password
 from backend_hub.auth.schemas import NewAccount, UserRegister
 from backend_hub.auth.scopes import FIRST_PARTY_SCOPES, SCOPES_OF_ROLE, held_scopes
 from backend_hub.auth.tokens import FIRST_PARTY_CLIENTS, Claims
-from backend_hub.db import AsyncSession, UTCDateTime, constraint_name, utcnow
+from backend_hub.db import AsyncSession, constraint_name, utcnow
 from backend_hub.errors import Conflict, Forbidden, Unauthorized
 from backend_hub.events.service import record
 from backend_hub.settings import Settings
@@ -196,7 +196,7 @@ def _sign_in() -> Prepared:
             User.id == bindparam("user_id", type_=Uuid()),
             TokenFamily.id == bindparam("family_id", type_=Uuid()),
             col(TokenFamily.revoked_at).is_(None),
-            TokenFamily.expires_at > bindparam("now", type_=UTCDateTime),
+            TokenFamily.expires_at > func.statement_timestamp(),
             col(User.disabled_at).is_(None),
         )
     )
@@ -212,7 +212,7 @@ def _browser() -> Prepared:
         .where(
             User.id == bindparam("user_id", type_=Uuid()),
             BrowserSession.id == bindparam("session_id", type_=Uuid()),
-            BrowserSession.expires_at > bindparam("now", type_=UTCDateTime),
+            BrowserSession.expires_at > func.statement_timestamp(),
             col(User.disabled_at).is_(None),
         )
     )
@@ -222,7 +222,7 @@ def _browser() -> Prepared:
 async def find_actor(reader: Reader, claims: Claims) -> Actor | None:
     """The person behind a verified token, asked anew for each request: a revocation, a role and
     a suspension hold at once."""
-    values = {"user_id": claims.subject, "family_id": claims.family_id, "now": utcnow()}
+    values = {"user_id": claims.subject, "family_id": claims.family_id}
     rows = await reader.fetch(_sign_in(), values)
     if not rows:
         return None
@@ -238,7 +238,7 @@ async def renew_actor(reader: Reader, actor: Actor) -> Actor | None:
     """The same person some time later; None when the sign-in ended or the account is disabled."""
     sign_in = {"family_id": actor.family_id, "session_id": actor.session_id}
     statement = _browser() if actor.session_id else _sign_in()
-    rows = await reader.fetch(statement, {"user_id": actor.id, "now": utcnow(), **sign_in})
+    rows = await reader.fetch(statement, {"user_id": actor.id, **sign_in})
     if not rows:
         return None
     role = Role(rows[0]["role"])

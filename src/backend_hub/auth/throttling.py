@@ -9,15 +9,17 @@ import hashlib
 import math
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import NamedTuple
 
-from sqlalchemy import case, delete, func, literal, update
+from sqlalchemy import bindparam, case, delete, func, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
 from backend_hub.auth.models import Throttle
-from backend_hub.db import AsyncSession, Database, seconds_after, utcnow
+from backend_hub.db import AsyncSession, Database, UTCDateTime, seconds_after, utcnow
 from backend_hub.errors import RateLimited
+from backend_hub.statements import Prepared, prepare, text_parameter
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +92,21 @@ async def reserve(session: AsyncSession, *tries: Try) -> None:
 
 
 async def _reserve(session: AsyncSession, one: Try) -> None:
-    rule, now = one.rule, utcnow()
-    row = insert(Throttle).values(key=one.key, tries=1, tried_at=now, free_at=now - SKEW)
-    since = func.extract("epoch", literal(now) - col(Throttle.tried_at))
+    now = utcnow()
+    values = {"key": one.key, "now": now, "soon": now - SKEW}
+    if not await session.fetch(_counting(one.rule), values):
+        blocked = select(Throttle.free_at).where(Throttle.key == one.key)
+        until = (await session.exec(blocked)).first() or now  # a success just cleared it
+        raise TooManyTries(max(1, math.ceil((until - now).total_seconds())))
+
+
+@cache
+def _counting(rule: Rule) -> Prepared:
+    """Counts a try, of which it finds a row; none while the next one has to wait."""
+    now = bindparam("now", type_=UTCDateTime)
+    soon = bindparam("soon", type_=UTCDateTime)
+    row = insert(Throttle).values(key=text_parameter("key"), tries=1, tried_at=now, free_at=soon)
+    since = func.extract("epoch", now - col(Throttle.tried_at))
     tries = func.greatest(col(Throttle.tries) - since / rule.forgets_every, 0) + 1
     beyond = func.round(tries) - rule.free
     seconds = func.least(rule.first_wait * func.power(2, func.least(beyond, 20)), rule.longest_wait)
@@ -101,11 +115,8 @@ async def _reserve(session: AsyncSession, one: Try) -> None:
         index_elements=["key"],
         set_={"tries": tries, "tried_at": now, "free_at": free_at},
         where=col(Throttle.free_at) <= now,
-    ).returning(col(Throttle.tries))
-    if (await session.execute(counted)).scalar_one_or_none() is None:
-        blocked = select(Throttle.free_at).where(Throttle.key == one.key)
-        until = (await session.exec(blocked)).first() or now  # a success just cleared it
-        raise TooManyTries(max(1, math.ceil((until - now).total_seconds())))
+    ).returning(col(Throttle.key))
+    return prepare(select(counted.cte("counted")))
 
 
 async def clear(session: AsyncSession, *tries: Try) -> None:

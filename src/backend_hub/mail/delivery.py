@@ -10,11 +10,11 @@ from uuid import UUID
 import aiosmtplib
 import anyio.to_thread
 import structlog
-from sqlalchemy import delete, func, update
+from sqlalchemy import delete, func, literal, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
 
-from backend_hub.db import AsyncSession, Database, seconds_after, utcnow
+from backend_hub.db import AsyncSession, Database, UTCDateTime, seconds_after, utcnow
 from backend_hub.mail.composing import Undeliverable, compose
 from backend_hub.mail.models import Mail
 from backend_hub.settings import Settings, prepare_data_dir
@@ -70,7 +70,7 @@ async def _claim(database: Database) -> Mail | None:
 
     Sending happens outside of any transaction: a mail server that hangs holds no connection.
     """
-    now = utcnow()
+    now = literal(utcnow(), UTCDateTime)
     due = select(Mail.id).where(Mail.next_try_at <= now).order_by(col(Mail.next_try_at))
     first = due.limit(1).with_for_update(skip_locked=True).scalar_subquery()
     doublings = func.least(Mail.attempts, 10)

@@ -311,7 +311,7 @@ async def _look_up(
     """
     if slug is None and not words:
         return None, {}
-    rows = await reader.fetch(_places(), {"slug": slug, "words": words})
+    rows = await reader.fetch(_places(), {"slug": slug, "words": tuple(words)})
     topic_id = next((row["id"] for row in rows if row["name"] is None), None)
     if slug is not None and topic_id is None:
         raise Unprocessable(f"There is no topic {slug}", loc=loc)
