@@ -27,6 +27,7 @@ from uvicorn.server import ServerState
 
 from backend_hub.db import Database
 from backend_hub.http.protocol import HubProtocol
+from backend_hub.leases import Lease, Leases
 from backend_hub.logs import configure_logging
 from backend_hub.settings import get_settings
 from backend_hub.worker import serve
@@ -127,14 +128,18 @@ class Replay:
     def __init__(self) -> None:
         self.asking = True
         self.answers: dict[str, Any] = {}
-        ask = Database._fetch
+        take, ask = Leases.take, Database._ask
 
-        async def fetch(database: Database, sql: str, arguments: tuple[Any, ...]) -> Any:
+        async def taken(leases: Leases) -> Any:
+            return await take(leases) if self.asking else None
+
+        async def asked(database: Database, lease: Lease, sql: str, arguments: Any) -> Any:
             if self.asking:
-                self.answers[sql] = await ask(database, sql, arguments)
+                self.answers[sql] = await ask(database, lease, sql, arguments)
             return self.answers[sql]
 
-        Database._fetch = fetch  # type: ignore[method-assign]
+        Leases.take = taken  # type: ignore[method-assign]
+        Database._ask = asked  # type: ignore[method-assign]
 
     async def measure(self, hub: Served, url: str, chosen: list[str]) -> None:
         await hub.start(await works.expected(url))

@@ -66,9 +66,9 @@ def served(url: str, right: works.Expected, workers: int = 1) -> Iterator[Hub]:
 def _checked(wanted: load.Load, name: str, right: works.Expected) -> load.Load:
     """The load whose every answer is the one that was looked into; raises Wrong."""
     answer = load.ask(servers.PORT, wanted)
-    if not works.checks(right)[name](answer.status, answer.body):
+    if not works.is_right(right, name, 0, answer.status, answer.body):
         raise Wrong(f"{name} is answered wrongly: {answer.status} {answer.body[:500]!r}")
-    return replace(wanted, same=answer.body.decode())
+    return replace(wanted, same=[answer.body.decode()])
 
 
 def memory(process: psutil.Process) -> list[tuple[float, float]]:

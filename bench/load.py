@@ -11,7 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -38,11 +38,11 @@ class Load:
     headers: dict[str, str] = field(default_factory=dict)
     body: str | None = None
     status: int = 200
-    same: str | None = None
-    """The body that every answer has."""
+    same: list[str] | None = None
+    """Of every answer the body is one of these."""
     holds: str | None = None
     """What is in every answer's body."""
-    ids: list[str] = field(default_factory=list)
+    ids: Sequence[str] = ()
     first: int = 0
     """The number of the first request."""
 
@@ -206,7 +206,7 @@ def _lua(value: Any) -> bytes:
             for byte in value.encode()
         )
         return f'"{"".join(safe)}"'.encode()
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return b"{" + b", ".join(_lua(item) for item in value) + b"}"
     items = (b"[" + _lua(key) + b"] = " + _lua(item) for key, item in value.items())
     return b"{" + b", ".join(items) + b"}"

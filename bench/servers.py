@@ -15,7 +15,7 @@ from backend_hub.http.cursors import encode_cursor
 from bench.database import PASSWORD, VOTER, WRITER
 from bench.load import HOST, Load
 from bench.peers.sql import STATEMENTS
-from bench.works import QUESTION, TITLE, Expected
+from bench.works import QUESTION, TITLE, VARIANTS, Expected
 
 HERE = Path(__file__).parent / "peers"
 CACHE = Path(".cache")
@@ -87,10 +87,17 @@ class Peer:
     def loads(self, right: Expected, token: Callable[[str], str]) -> dict[str, Load]:
         """Of each work, its request; `token` signs a person in."""
         paths = self.paths
-        loads = {
+        ids = [item[0] for item in right.newest[:VARIANTS]]
+        return {
             "W1": Load(paths.questions),
-            "W2": Load(f"{paths.questions}/{right.question}"),
+            "W2": Load(f"{paths.questions}/{ids[0]}"),
             "W3": Load(paths.search),
+            "W1v": Load("{id}", ids=[paths.deep(before) for before in ids]),
+            "W2v": Load(f"{paths.questions}/{{id}}", ids=ids),
+            "W3v": Load(
+                paths.search.replace("needle", "needle+or+absent{id}"),
+                ids=[str(number) for number in range(VARIANTS)],
+            ),
             "W5": Load(paths.questions, status=304),
             "W6": Load(paths.deep(right.before)),
             "W7": Load(paths.health),
@@ -113,7 +120,6 @@ class Peer:
             ),
             "W10": replace(self.sign_in("{id}"), ids=right.members),
         }
-        return loads
 
 
 def _npm() -> bool:

@@ -2,18 +2,20 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 
-from bench.database import NEW, VOTER
+from bench.database import NEW, VOTER, WRITER
 
 WORKS = {
     "W1": "the newest 20 questions with author, topic and tags",
     "W2": "one question with its answers, authors and comments",
     "W3": "search, top 20, with snippets",
+    "W1v": "W1, each request at another of the list's first 100 places",
+    "W2v": "W2, each request another of the newest 100 questions",
+    "W3v": "W3, each request with another alternative, which is in no post",
     "W4": "ask a question of 1 kB with three tags: signed in, with an Idempotency-Key",
     "W5": "W1 again with If-None-Match: 304",
     "W6": "W1, 500,000 questions deep (or half-way) by cursor",
@@ -23,6 +25,8 @@ WORKS = {
     "W10": "sign in with a password: Argon2id, 19 MiB, two passes, one lane",
 }
 WRITES = ("W4", "W8", "W10")
+VARIANTS = 100
+"""Requests in turn: of those that wait at the same time, no two are the same."""
 DEPTH = 500_000
 VOTED = 2_000
 TITLE = "Which index serves a page that is sorted by score and then by id?"
@@ -39,11 +43,12 @@ class Expected:
     """What the right answers hold, asked of PostgreSQL by a way of its own."""
 
     newest: list[Any]
+    """So many that a page of 20 begins after each of VARIANTS."""
     deep: list[Any]
     before: str
     """The id after which the deep page begins."""
-    question: str
-    whole: dict[str, Any]
+    wholes: list[dict[str, Any]]
+    """The newest questions with answers and comments."""
     found: dict[str, str]
     in_topic: list[Any]
     voted: list[str]
@@ -71,21 +76,30 @@ async def expected(url: str) -> Expected:
     before = await connection.fetchval(
         f"{questions} ORDER BY id DESC OFFSET $1 LIMIT 1", min(DEPTH, count // 2) - 1
     )
-    newest = await listed(f"{questions} ORDER BY id DESC LIMIT 20")
-    answers = await connection.fetch(
-        "SELECT p.id, p.body, u.username FROM posts p JOIN users u ON u.id = p.author_id"
-        " WHERE parent_id = $1",
-        newest[0][0],
-    )
-    commented = await connection.fetch(
-        "SELECT c.post_id::text, c.id::text, c.body, u.username FROM comments c"
-        " JOIN users u ON u.id = c.author_id WHERE c.post_id = ANY ($1::uuid[]) ORDER BY c.id",
-        [newest[0][0], *(row[0] for row in answers)],
-    )
-    comments: dict[str, list[Any]] = defaultdict(list)
-    for post_id, *comment in commented:
-        comments[post_id].append(comment)
-    body = await connection.fetchval("SELECT body FROM posts WHERE id = $1", newest[0][0])
+
+    async def whole(item: list[Any]) -> dict[str, Any]:
+        answers = await connection.fetch(
+            "SELECT p.id, p.body, u.username FROM posts p JOIN users u ON u.id = p.author_id"
+            " WHERE parent_id = $1",
+            item[0],
+        )
+        commented = await connection.fetch(
+            "SELECT c.post_id::text, c.id::text, c.body, u.username FROM comments c"
+            " JOIN users u ON u.id = c.author_id WHERE c.post_id = ANY ($1::uuid[]) ORDER BY c.id",
+            [item[0], *(row[0] for row in answers)],
+        )
+        comments: dict[str, list[Any]] = defaultdict(list)
+        for post_id, *comment in commented:
+            comments[post_id].append(comment)
+        return {
+            "item": item,
+            "body": await connection.fetchval("SELECT body FROM posts WHERE id = $1", item[0]),
+            "comments": comments[item[0]],
+            "answers": {str(row[0]): [row[1], row[2], comments[str(row[0])]] for row in answers},
+        }
+
+    newest = await listed(f"{questions} ORDER BY id DESC LIMIT {VARIANTS + 20}")
+    wholes = [await whole(item) for item in newest[:VARIANTS]]
     found = await connection.fetch(
         "SELECT p.id, u.username FROM posts p JOIN users u ON u.id = p.author_id"
         " WHERE p.body LIKE '% needle'"
@@ -99,18 +113,11 @@ async def expected(url: str) -> Expected:
     members = await connection.fetch("SELECT username FROM users WHERE username LIKE 'member%'")
     deep = await listed(f"{questions} AND id < $1 ORDER BY id DESC LIMIT 20", before)
     await connection.close()
-    whole = {
-        "item": newest[0],
-        "body": body,
-        "comments": comments[newest[0][0]],
-        "answers": {str(row[0]): [row[1], row[2], comments[str(row[0])]] for row in answers},
-    }
     return Expected(
         newest=newest,
         deep=deep,
         before=str(before),
-        question=newest[0][0],
-        whole=whole,
+        wholes=wholes,
         found={str(row[0]): row[1] for row in found},
         in_topic=in_topic,
         voted=[str(row[0]) for row in voted],
@@ -129,44 +136,47 @@ def _comments(post: dict[str, Any]) -> list[Any]:
     return [[c["id"], c["body"], c["author"]["username"]] for c in post["comments"]]
 
 
-def checks(right: Expected) -> dict[str, Callable[[int, bytes], bool]]:
-    """For each work whether a status and a body are right."""
+def is_right(right: Expected, work: str, number: int, status: int, body: bytes) -> bool:
+    """Whether an answer to a work is right; `number` is that of the request, for those that vary."""
+    if work == "W5":
+        return status == 304 and not body
+    if work == "W7":
+        return status == 200
+    answer = json.loads(body)
+    match work:
+        case "W1" | "W1v" | "W6" | "W9":
+            pages = {
+                "W1": right.newest[:20],
+                "W1v": right.newest[number + 1 : number + 21],
+                "W6": right.deep,
+                "W9": right.in_topic,
+            }
+            return [_item(item) for item in answer["items"]] == pages[work]
+        case "W2" | "W2v":
+            return _whole(answer) == right.wholes[number]
+        case "W3" | "W3v":
+            listed = {item["id"]: item["author"]["username"] for item in answer["items"]}
+            return (
+                len(listed) == min(20, len(right.found)) and listed.items() <= right.found.items()
+            )
+        case "W4":
+            return status == 201 and _item(answer)[1:] == [TITLE, WRITER, QUESTION["tags"]]
+        case "W8":
+            return answer["value"] in (-1, 1)
+        case _:
+            return answer["access_token"].count(".") == 2
 
-    def page(wanted: list[Any]) -> Callable[[int, bytes], bool]:
-        return lambda status, body: [_item(item) for item in json.loads(body)["items"]] == wanted
 
-    def whole(status: int, body: bytes) -> bool:
-        question = json.loads(body)
-        shown = {
-            "item": _item(question),
-            "body": question["body"],
-            "comments": _comments(question),
-            "answers": {
-                answer["id"]: [answer["body"], answer["author"]["username"], _comments(answer)]
-                for answer in question["answers"]
-            },
-        }
-        return shown == right.whole
-
-    def hits(status: int, body: bytes) -> bool:
-        listed = {item["id"]: item["author"]["username"] for item in json.loads(body)["items"]}
-        return len(listed) == min(20, len(right.found)) and listed.items() <= right.found.items()
-
-    def asked(status: int, body: bytes) -> bool:
-        made = json.loads(body)
-        return status == 201 and _item(made)[1:] == [TITLE, "bench-writer", QUESTION["tags"]]
-
+def _whole(question: dict[str, Any]) -> dict[str, Any]:
+    """What is compared of a question with its answers."""
     return {
-        "W1": page(right.newest),
-        "W2": whole,
-        "W3": hits,
-        "W4": asked,
-        "W5": lambda status, body: status == 304 and not body,
-        "W6": page(right.deep),
-        "W7": lambda status, body: status == 200,
-        "W8": lambda status, body: json.loads(body)["value"] in (-1, 1),
-        "W9": page(right.in_topic),
-        "W10": lambda status, body: json.loads(body)["access_token"].count(".") == 2,
+        "item": _item(question),
+        "body": question["body"],
+        "comments": _comments(question),
+        "answers": {
+            answer["id"]: [answer["body"], answer["author"]["username"], _comments(answer)]
+            for answer in question["answers"]
+        },
     }
 
 
