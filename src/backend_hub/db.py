@@ -193,7 +193,8 @@ class Database:
         """The rows of a prepared statement, read on a connection of the pool's own driver.
 
         asyncpg keeps the statement prepared on each connection. A connection that turns out to be
-        lost is replaced once: a read may be repeated.
+        lost is replaced once: a read may be repeated. Reads that wait and ask the same are asked
+        once, so values have to be hashable: a tuple for an array.
         """
         arguments = statement.arguments(values)
         token = _REPEATABLE.set(True)
