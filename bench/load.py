@@ -11,7 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -42,7 +42,7 @@ class Load:
     """Of every answer the body is one of these."""
     holds: str | None = None
     """What is in every answer's body."""
-    ids: Sequence[str] = ()
+    ids: list[str] = field(default_factory=list)
     first: int = 0
     """The number of the first request."""
 
@@ -206,7 +206,7 @@ def _lua(value: Any) -> bytes:
             for byte in value.encode()
         )
         return f'"{"".join(safe)}"'.encode()
-    if isinstance(value, list | tuple):
+    if isinstance(value, list):
         return b"{" + b", ".join(_lua(item) for item in value) + b"}"
     items = (b"[" + _lua(key) + b"] = " + _lua(item) for key, item in value.items())
     return b"{" + b", ".join(items) + b"}"

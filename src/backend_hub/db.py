@@ -209,8 +209,8 @@ class Database:
 
     async def write(self, statement: Prepared, values: Mapping[str, Any]) -> Sequence[Row]:
         """What a prepared statement returns that is a transaction of its own, and is run once."""
-        lease = await self._leases.take()
-        return await self._ask(lease, statement.sql, statement.arguments(values))
+        arguments = statement.arguments(values)
+        return await self._ask(await self._leases.take(), statement.sql, arguments)
 
     async def _ask(self, lease: Lease, sql: str, arguments: tuple[Any, ...]) -> Sequence[Row]:
         lost = False
